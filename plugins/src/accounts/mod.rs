@@ -1,0 +1,1 @@
+//! passwd, shadow, group and gshadow: parsed tolerantly, edited line by line, written atomically.

@@ -1,0 +1,63 @@
+//! What a plugin knows of the step it acts for, and where it reports to.
+
+use crate::facts::Facts;
+use crate::template;
+use anyhow::Result;
+use cosette_schema::{Diagnostic, Findings, Origin, Span, Text};
+use std::borrow::Cow;
+use std::cell::RefCell;
+
+/// The surroundings of one step: where its document came from, the facts that templates use, and the place
+/// for errors and warnings.
+pub struct Context<'a> {
+    facts: &'a Facts,
+    findings: RefCell<Findings>,
+}
+
+impl<'a> Context<'a> {
+    /// The surroundings of a step of the document that came from `origin`.
+    pub fn new(origin: &Origin, facts: &'a Facts) -> Self {
+        Self { facts, findings: RefCell::new(Findings::new(origin.clone())) }
+    }
+
+    /// The facts about the machine; each is gathered when it is first asked for.
+    pub fn facts(&self) -> &Facts {
+        self.facts
+    }
+
+    /// Renders a template. A text that is not one, or that cannot be rendered, is returned as it is, in the
+    /// second case with a warning that names the place.
+    pub fn render<'t>(&self, text: &'t Text) -> Cow<'t, str> {
+        match template::render(text.as_str(), self.facts) {
+            Ok(rendered) => rendered,
+            Err(error) => {
+                self.warn(
+                    text.locate(error.line, error.column),
+                    format!("the template is kept as it is: {}", error.message),
+                );
+                Cow::Borrowed(text.as_str())
+            }
+        }
+    }
+
+    /// Records the failure of one item, if it is one, and goes on.
+    pub fn attempt<T>(&self, span: Span, result: Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.findings.borrow_mut().error(span, format!("{error:#}"));
+                None
+            }
+        }
+    }
+
+    /// Records a warning.
+    pub fn warn(&self, span: Span, message: impl Into<String>) {
+        self.findings.borrow_mut().warn(span, message);
+    }
+
+    /// Everything that was recorded, errors and warnings.
+    pub fn into_findings(self) -> Vec<Diagnostic> {
+        self.findings.into_inner().into_vec()
+    }
+}

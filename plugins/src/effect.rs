@@ -1,0 +1,66 @@
+//! Effects: what was done to the machine, or found to be so already.
+//!
+//! The list of effects is the plan, the report, the provenance for `explain` and the expectation of tests.
+
+/// One thing that was done, or found to be so already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effect {
+    /// What was done.
+    pub action: Action,
+    /// To what: a path inside the root, a host name, `commands[2]`. Never a secret.
+    pub target: String,
+    /// Whether anything changed by it.
+    pub changed: bool,
+    /// What changes, for people; only in plan mode, and never for content that not everybody may read.
+    pub diff: Option<Diff>,
+}
+
+/// What a person sees of a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Diff {
+    /// The text before and after; before is nothing for a new file.
+    Text {
+        /// The content before.
+        before: Option<String>,
+        /// The content after.
+        after: String,
+    },
+    /// The content is not shown, for the reason given: `not readable by everybody`, `binary`.
+    Hidden(&'static str),
+    /// Attributes: `mode 0644 -> 0600`.
+    Attributes(String),
+}
+
+/// The kinds of things that are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// A file got new content (and mode and owner).
+    Write,
+    /// A directory was made.
+    CreateDirectory,
+    /// A symbolic link was made.
+    Link,
+    /// A file, link or directory was removed.
+    Remove,
+    /// The mode or the owner was changed.
+    SetAttributes,
+    /// A command was run.
+    Run,
+    /// The name of the running machine was set.
+    SetHostname,
+}
+
+impl Action {
+    /// The word for it in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Write => "write",
+            Self::CreateDirectory => "create-directory",
+            Self::Link => "link",
+            Self::Remove => "remove",
+            Self::SetAttributes => "set-attributes",
+            Self::Run => "run",
+            Self::SetHostname => "set-hostname",
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The plugins of cosette: one file for each key of a stage step, the [`System`] through which they act, and
+//! what they decide and write with (conditions, templates, facts, accounts).
+//!
+//! **Architecture invariant:** [`system`] is the only door to the machine. Nothing else in this crate opens a
+//! file, starts a program, reads the clock or the environment; `clippy.toml` enforces it.
+
+pub mod accounts;
+pub mod context;
+pub mod effect;
+pub mod facts;
+pub mod keys;
+pub mod plugin;
+pub mod system;
+pub mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+pub use context::Context;
+pub use effect::{Action, Effect};
+pub use plugin::{Plugin, Registered};
+pub use system::{Host, System};

@@ -1,0 +1,65 @@
+//! What a plugin is, and the table of all of them.
+
+use crate::{Context, System};
+use anyhow::Result;
+use cosette_schema::yaml::Node;
+use cosette_schema::{Decode, Findings};
+
+/// One key of a step. The configuration struct is the plugin.
+///
+/// A plugin lives in `keys/<KEY>.rs`. That file opens with a doc comment that shows YAML and the files that
+/// come of it; the example is run as a test (see [`crate::testing`]).
+pub trait Plugin: Decode + 'static {
+    /// The key in a step: `dns`.
+    const KEY: &'static str;
+
+    /// Looks for mistakes that decoding cannot see. Pure: no file is looked at.
+    fn check(&self, _findings: &mut Findings) {}
+
+    /// Brings the machine into the state that the configuration describes. Called at every boot: what is so
+    /// already stays untouched.
+    ///
+    /// Items fail one by one through [`Context::attempt`] so that the others still happen; `Err` is for what
+    /// prevents all of them.
+    fn apply(&self, cx: &Context, sys: &System) -> Result<()>;
+}
+
+/// A decoded plugin whose type is forgotten.
+pub trait Instance {
+    /// The key in the step.
+    fn key(&self) -> &'static str;
+    /// [`Plugin::apply`].
+    fn apply(&self, cx: &Context, sys: &System) -> Result<()>;
+}
+
+impl<P: Plugin> Instance for P {
+    fn key(&self) -> &'static str {
+        P::KEY
+    }
+
+    fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
+        Plugin::apply(self, cx, sys)
+    }
+}
+
+/// An entry of the table of plugins.
+pub struct Registered {
+    /// The key in a step.
+    pub key: &'static str,
+    /// Decodes and checks the value of the key.
+    pub decode: fn(&Node, &mut Findings) -> Option<Box<dyn Instance>>,
+}
+
+impl Registered {
+    /// The entry of one plugin.
+    pub const fn of<P: Plugin>() -> Self {
+        Self {
+            key: P::KEY,
+            decode: |node, findings| {
+                let plugin = P::decode(node, findings)?;
+                plugin.check(findings);
+                Some(Box::new(plugin))
+            },
+        }
+    }
+}

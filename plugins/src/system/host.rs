@@ -1,0 +1,46 @@
+//! The machine underneath a root: its kernel, processes, clock and randomness.
+
+use super::{Command, Output};
+use anyhow::Result;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::SystemTime;
+
+/// The running machine. Files below the root are not its business (see [`super::System`]); all else is.
+pub trait Host {
+    /// Runs a command chrooted into `root` and waits for it.
+    fn run(&self, root: &Path, command: &Command) -> Result<Output>;
+
+    /// The name of the running machine.
+    fn hostname(&self) -> Result<String>;
+
+    /// Sets the name of the running machine.
+    fn set_hostname(&self, name: &str) -> Result<()>;
+
+    /// The content of a file of the running kernel, below `/proc` or `/sys`; nothing when there is none.
+    fn kernel_file(&self, path: &Path) -> Result<Option<Vec<u8>>>;
+
+    /// The names in a directory of the running kernel, in byte order; nothing when there is none.
+    fn kernel_dir(&self, path: &Path) -> Result<Option<Vec<OsString>>>;
+
+    /// The target of a link of the running kernel.
+    fn kernel_link(&self, path: &Path) -> Result<Option<std::path::PathBuf>>;
+
+    /// A variable of the environment of this process.
+    fn variable(&self, name: &str) -> Option<OsString>;
+
+    /// The time.
+    fn now(&self) -> SystemTime;
+
+    /// Fills a buffer with random bytes fit for keys.
+    fn random(&self, buffer: &mut [u8]);
+
+    /// Sets the owner of an open file; the fake host only remembers it, so that tests run as any user.
+    fn set_owner(&self, file: std::os::fd::BorrowedFd<'_>, owner: super::Owner) -> Result<()>;
+
+    /// The owner of a file as `set_owner` would have it: `found` is what the kernel says of device and inode.
+    fn owner(&self, device: u64, inode: u64, found: super::Owner) -> super::Owner;
+
+    /// The processor architecture by Go's name: `amd64`, `arm64`, `riscv64`.
+    fn architecture(&self) -> &'static str;
+}

@@ -1,0 +1,1 @@
+//! What tests share: a host that is only pretended, trees written as text, and the run of documented examples.

@@ -1,0 +1,120 @@
+//! Findings: what is wrong with a text, where, and what to do about it.
+
+use crate::Span;
+use std::fmt;
+use std::sync::Arc;
+
+/// Where a text came from, as a person would name it: `/oem/90.yaml`, `builtin:03_branding.yaml`,
+/// `kernel command line`, `<stdin>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(Arc<str>);
+
+impl Origin {
+    /// Names an origin.
+    pub fn new(name: impl Into<Arc<str>>) -> Self {
+        Self(name.into())
+    }
+
+    /// The name as it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// Understood, but probably not meant.
+    Warning,
+    /// Not understood: the item around it is left out.
+    Error,
+}
+
+/// One finding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The text it is about.
+    pub origin: Origin,
+    /// Where in the text; nothing when it is about the whole of it.
+    pub span: Option<Span>,
+    /// What is wrong, in one line without a full stop.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// Adds the remedy.
+    pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    /// `origin:line:column: message; help`, for logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.origin)?;
+        if let Some(span) = self.span {
+            write!(f, ":{}:{}", span.line, span.column)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if let Some(help) = &self.help {
+            write!(f, "; {help}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects the findings of one text.
+#[derive(Debug)]
+pub struct Findings {
+    origin: Origin,
+    list: Vec<Diagnostic>,
+}
+
+impl Findings {
+    /// An empty collection for the text that came from `origin`.
+    pub fn new(origin: Origin) -> Self {
+        Self { origin, list: Vec::new() }
+    }
+
+    /// The text these findings are about.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Records an error.
+    pub fn error(&mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Error, span.into(), message.into())
+    }
+
+    /// Records a warning.
+    pub fn warn(&mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Warning, span.into(), message.into())
+    }
+
+    /// Whether an error is among the findings.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    /// All findings in the order they were made.
+    pub fn into_vec(self) -> Vec<Diagnostic> {
+        self.list
+    }
+
+    fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
+        let at = self.list.len();
+        self.list.push(Diagnostic { severity, origin: self.origin.clone(), span, message, help: None });
+        &mut self.list[at]
+    }
+}
