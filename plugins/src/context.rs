@@ -3,7 +3,8 @@
 use crate::facts::Facts;
 use crate::template;
 use anyhow::Result;
-use cosette_schema::{Diagnostic, Findings, Origin, Span, Text};
+use cosette_schema::yaml::Node;
+use cosette_schema::{Decode, Diagnostic, Findings, Origin, Span, Spanned, Text};
 use std::borrow::Cow;
 use std::cell::RefCell;
 
@@ -11,13 +12,21 @@ use std::cell::RefCell;
 /// for errors and warnings.
 pub struct Context<'a> {
     facts: &'a Facts,
+    fields: &'a [(Spanned<String>, Node)],
     findings: RefCell<Findings>,
 }
 
 impl<'a> Context<'a> {
-    /// The surroundings of a step of the document that came from `origin`.
-    pub fn new(origin: &Origin, facts: &'a Facts) -> Self {
-        Self { facts, findings: RefCell::new(Findings::new(origin.clone())) }
+    /// The surroundings of a step with these keys, of the document that came from `origin`.
+    pub fn new(origin: &Origin, facts: &'a Facts, fields: &'a [(Spanned<String>, Node)]) -> Self {
+        Self { facts, fields, findings: RefCell::new(Findings::new(origin.clone())) }
+    }
+
+    /// The value of another key of the step; nothing when it is not there. What is wrong with the value has
+    /// been reported when the step was decoded.
+    pub fn field<T: Decode>(&self, key: &str) -> Option<T> {
+        let (_, node) = self.fields.iter().find(|(name, _)| name.value == key)?;
+        T::decode(node, &mut Findings::new(self.findings.borrow().origin().clone()))
     }
 
     /// The facts about the machine; each is gathered when it is first asked for.

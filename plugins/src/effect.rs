@@ -51,6 +51,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether it happens every time, whatever it finds: a command runs again at each boot.
+    pub fn always_happens(self) -> bool {
+        self == Self::Run
+    }
+
     /// The word for it in reports.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -7,3 +7,20 @@ use crate::Registered;
 /// All plugins. Their order is the order of execution within a step, which is yip's: files exist before
 /// commands run, and commands run before users are made.
 pub const PLUGINS: &[Registered] = &[Registered::of::<dns::Dns>()];
+
+#[cfg(test)]
+mod tests {
+    use super::PLUGINS;
+    use crate::testing::check_example;
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test reads the sources of the plugins")]
+    fn the_example_in_the_documentation_of_every_plugin_holds() {
+        for plugin in PLUGINS {
+            let path = format!("{}/src/keys/{}.rs", env!("CARGO_MANIFEST_DIR"), plugin.key);
+            let source =
+                std::fs::read_to_string(&path).expect("a plugin lives in the file named after its key");
+            check_example(plugin.key, &source);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Runs the example in the documentation of a plugin.
+//!
+//! The module documentation of `keys/KEY.rs` holds a block ```` ```yaml ```` with the keys of a step, before
+//! it perhaps a block ```` ```text before ```` with files that exist, and after it ```` ```text after ```` with
+//! those that then differ; ```` ```text commands ```` lists the commands that are run, one on a line.
+
+use super::Machine;
+
+/// Runs the example in the documentation of the plugin whose source this is, twice.
+#[track_caller]
+pub fn check_example(key: &str, source: &str) {
+    let documentation: String = source
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default().to_owned() + "\n")
+        .collect();
+    let block = |opening: &str| -> Option<String> {
+        let (_, rest) = documentation.split_once(&format!("```{opening}\n"))?;
+        Some(rest.split_once("```")?.0.to_owned())
+    };
+    let step = block("yaml").unwrap_or_else(|| panic!("keys/{key}.rs has no ```yaml block"));
+    assert!(step.contains(&format!("{key}:")), "the example of keys/{key}.rs does not use its key");
+    let machine = Machine::new(&block("text before").unwrap_or_default());
+    let outcome = machine.check(&step, &block("text after").unwrap_or_default());
+    if let Some(commands) = block("text commands") {
+        assert_eq!(outcome.commands.join("\n"), commands.trim_end(), "the commands of keys/{key}.rs");
+    }
+}

@@ -1,0 +1,167 @@
+//! A host whose kernel, processes, clock and randomness are pretended.
+
+use crate::system::{Command, Host, Output, Owner};
+use anyhow::Result;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::{Duration, SystemTime};
+
+/// A host on which it is always 2026-01-02 03:04:05 UTC, random bytes repeat from run to run, and commands
+/// succeed without doing anything (but for `false` and `exit N`) unless an answer is set.
+#[derive(Debug, Default)]
+pub struct FakeHost {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hostname: String,
+    commands: Vec<String>,
+    answers: Vec<(String, Output)>,
+    kernel: BTreeMap<PathBuf, Vec<u8>>,
+    links: BTreeMap<PathBuf, PathBuf>,
+    variables: HashMap<String, OsString>,
+    owners: HashMap<(u64, u64), Owner>,
+    random: u64,
+}
+
+impl FakeHost {
+    /// A machine called `machine`.
+    pub fn new() -> Self {
+        let host = Self::default();
+        host.state().hostname = "machine".to_owned();
+        host
+    }
+
+    /// Commands whose shell-quoted line contains `part` end like this from now on.
+    pub fn answer(&self, part: &str, status: i32, stdout: &str) {
+        let output = Output { status, stdout: stdout.into(), tail: stdout.into() };
+        self.state().answers.push((part.to_owned(), output));
+    }
+
+    /// Gives the kernel a file below `/proc` or `/sys`.
+    pub fn kernel_file(&self, path: &str, content: &str) {
+        self.state().kernel.insert(path.into(), content.into());
+    }
+
+    /// Gives the kernel a link below `/proc` or `/sys`.
+    pub fn kernel_link(&self, path: &str, target: &str) {
+        self.state().links.insert(path.into(), target.into());
+    }
+
+    /// Sets a variable of the environment.
+    pub fn variable(&self, name: &str, value: &str) {
+        self.state().variables.insert(name.to_owned(), value.into());
+    }
+
+    /// The commands since the last call: the line of a shell command, the words of others.
+    pub fn take_commands(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().commands)
+    }
+
+    /// Remembers an owner without asking the kernel to change it.
+    pub(super) fn pretend_owner(&self, path: &Path, owner: Owner) -> Result<()> {
+        let found = std::fs::symlink_metadata(path)?;
+        self.state().owners.insert((found.dev(), found.ino()), owner);
+        Ok(())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("a test has failed while it held the lock")
+    }
+}
+
+/// What a person would type to run the command.
+fn line(command: &Command) -> String {
+    let argv: Vec<_> = command.argv().map(|word| word.to_string_lossy()).collect();
+    match &argv[..] {
+        [shell, flag, line] if shell == "/bin/sh" && flag == "-c" => line.to_string(),
+        words => words.join(" "),
+    }
+}
+
+impl Host for FakeHost {
+    fn run(&self, _root: &Path, command: &Command) -> Result<Output> {
+        let line = line(command);
+        let mut state = self.state();
+        let answer = state.answers.iter().rev().find(|(part, _)| line.contains(part.as_str()));
+        let output = match (answer, line.trim()) {
+            (Some((_, output)), _) => output.clone(),
+            (None, "false") => Output { status: 1, ..Output::default() },
+            (None, line) => Output {
+                status: line.strip_prefix("exit ").and_then(|status| status.parse().ok()).unwrap_or(0),
+                ..Output::default()
+            },
+        };
+        state.commands.push(line);
+        Ok(output)
+    }
+
+    fn hostname(&self) -> Result<String> {
+        Ok(self.state().hostname.clone())
+    }
+
+    fn set_hostname(&self, name: &str) -> Result<()> {
+        self.state().hostname = name.to_owned();
+        Ok(())
+    }
+
+    fn kernel_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        Ok(self.state().kernel.get(path).cloned())
+    }
+
+    fn kernel_dir(&self, path: &Path) -> Result<Option<Vec<OsString>>> {
+        let state = self.state();
+        let paths = state.kernel.keys().chain(state.links.keys());
+        let mut names: Vec<_> = paths
+            .filter_map(|at| at.strip_prefix(path).ok()?.components().next())
+            .map(|name| name.as_os_str().to_owned())
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(if names.is_empty() { None } else { Some(names) })
+    }
+
+    fn kernel_link(&self, path: &Path) -> Result<Option<PathBuf>> {
+        Ok(self.state().links.get(path).cloned())
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        self.state().variables.get(name).cloned()
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_045)
+    }
+
+    /// SplitMix64, from a fixed seed.
+    fn random(&self, buffer: &mut [u8]) {
+        let mut state = self.state();
+        for byte in buffer {
+            state.random = state.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = state.random;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            *byte = (z >> 56) as u8;
+        }
+    }
+
+    fn set_owner(&self, file: BorrowedFd<'_>, owner: Owner) -> Result<()> {
+        let found = nix::sys::stat::fstat(file)?;
+        self.state().owners.insert((found.st_dev, found.st_ino), owner);
+        Ok(())
+    }
+
+    /// What was never given away belongs to root.
+    fn owner(&self, device: u64, inode: u64, _found: Owner) -> Owner {
+        self.state().owners.get(&(device, inode)).copied().unwrap_or(Owner { uid: 0, gid: 0 })
+    }
+
+    fn architecture(&self) -> &'static str {
+        "amd64"
+    }
+}

@@ -1,0 +1,132 @@
+//! A machine in a temporary directory, on which plugins are tried.
+
+use super::{FakeHost, Tree};
+use crate::facts::Facts;
+use crate::system::Mode;
+use crate::{Context, Effect, System, keys};
+use anyhow::{Context as _, Result, bail};
+use cosette_schema::yaml::{self, Value};
+use cosette_schema::{Decode, Diagnostic, Findings, Origin, Spanned};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A tree in a temporary directory with a pretended host under it.
+pub struct Machine {
+    root: tempfile::TempDir,
+    beginning: Tree,
+    /// The pretended host.
+    pub host: Arc<FakeHost>,
+}
+
+/// What came of applying the keys of a step.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Everything that was wrong, in the YAML or on the machine.
+    pub findings: Vec<Diagnostic>,
+    /// What was done or found to be so.
+    pub effects: Vec<Effect>,
+    /// The commands that were run.
+    pub commands: Vec<String>,
+}
+
+impl Machine {
+    /// A machine with the tree of this text (see [`Tree`]).
+    pub fn new(tree: &str) -> Self {
+        let host = Arc::new(FakeHost::new());
+        let root = tempfile::tempdir().expect("a temporary directory can be made");
+        let beginning = Tree::parse(tree).expect("the tree is well-formed");
+        beginning.create(root.path(), &host).expect("the tree can be made");
+        Self { root, beginning, host }
+    }
+
+    /// The directory that holds the tree.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// A handle on it.
+    pub fn system(&self, mode: Mode) -> System {
+        System::new(self.root(), self.host.clone(), mode).expect("the root can be opened")
+    }
+
+    /// Applies the keys of a step in the order of the table of plugins.
+    pub fn apply(&self, step: &str) -> Outcome {
+        self.run(step, Mode::Apply)
+    }
+
+    /// The same in plan mode.
+    pub fn plan(&self, step: &str) -> Outcome {
+        self.run(step, Mode::Plan)
+    }
+
+    /// Applies the keys of a step and asserts that nothing was wrong, that a second time changes nothing, and
+    /// that the tree then differs from the beginning as `expected` says. Returns the first outcome.
+    #[track_caller]
+    pub fn check(&self, step: &str, expected: &str) -> Outcome {
+        let first = self.apply(step);
+        assert!(first.findings.is_empty(), "{}", first.messages());
+        self.assert_tree(expected);
+        let second = self.apply(step);
+        assert!(second.findings.is_empty(), "{}", second.messages());
+        let changed: Vec<_> = second
+            .effects
+            .iter()
+            .filter(|effect| effect.changed && !effect.action.always_happens())
+            .collect();
+        assert!(changed.is_empty(), "the second time changed {changed:#?}");
+        self.assert_tree(expected);
+        first
+    }
+
+    /// Asserts how the tree differs from its beginning.
+    #[track_caller]
+    pub fn assert_tree(&self, expected: &str) {
+        if let Err(difference) = self.compare(expected) {
+            panic!("{difference:#}");
+        }
+    }
+
+    /// Says how the tree differs from what is expected.
+    pub fn compare(&self, expected: &str) -> Result<()> {
+        let differences = Tree::parse(expected).context("the expected tree")?;
+        let expected = self.beginning.clone().with(&differences).to_string();
+        let found = Tree::read(self.root(), &self.host)?.with(&Tree::default()).to_string();
+        if expected != found {
+            bail!("the tree is not as expected\n=== expected\n{expected}=== found\n{found}");
+        }
+        Ok(())
+    }
+
+    fn run(&self, step: &str, mode: Mode) -> Outcome {
+        let sys = self.system(mode);
+        let facts = Facts::new(&sys);
+        let origin = Origin::new("test.yaml");
+        let mut findings = Findings::new(origin.clone());
+        let node = yaml::parse(step, &mut findings);
+        let fields: Vec<(Spanned<String>, yaml::Node)> = match node.map(|node| node.value) {
+            Some(Value::Map(fields)) => fields
+                .into_iter()
+                .filter_map(|(key, value)| Some((Spanned::decode(&key, &mut findings)?, value)))
+                .collect(),
+            other => panic!("a step is a map, not {other:?}: {:?}", findings.into_vec()),
+        };
+        let cx = Context::new(&origin, &facts, &fields);
+        for plugin in keys::PLUGINS {
+            for (key, value) in fields.iter().filter(|(key, _)| key.value == plugin.key) {
+                if let Some(instance) = (plugin.decode)(value, &mut findings) {
+                    cx.attempt(key.span, instance.apply(&cx, &sys));
+                }
+            }
+        }
+        let mut findings = findings.into_vec();
+        findings.extend(cx.into_findings());
+        Outcome { findings, effects: sys.take_effects(), commands: self.host.take_commands() }
+    }
+}
+
+impl Outcome {
+    /// The findings, one on a line.
+    pub fn messages(&self) -> String {
+        self.findings.iter().map(|finding| format!("{:?}: {finding}\n", finding.severity)).collect()
+    }
+}

@@ -1,0 +1,17 @@
+//! What tests share: a host that is only pretended, trees written as text, and the run of documented examples.
+//!
+//! Files are always real, in a temporary directory; only the kernel, processes, clock, randomness and the
+//! ownership of files (which an ordinary user may not change) are pretended.
+
+#![allow(clippy::disallowed_methods, reason = "tests make and look at real files")]
+#![allow(clippy::missing_panics_doc)]
+
+mod example;
+mod host;
+mod machine;
+mod tree;
+
+pub use example::check_example;
+pub use host::FakeHost;
+pub use machine::{Machine, Outcome};
+pub use tree::Tree;
