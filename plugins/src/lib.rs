@@ -11,6 +11,7 @@ pub mod effect;
 pub mod facts;
 pub mod keys;
 pub mod plugin;
+pub mod step;
 pub mod system;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]

@@ -1,0 +1,24 @@
+//! `cosette plan`: the steps in order, the verdict of each condition and every effect, without any.
+
+use super::run::execute;
+use super::{exit_status, machine, sources, wrong_usage};
+use crate::command_line::{Options, Selection};
+use crate::stage::{Documents, Prepared};
+use anyhow::Result;
+use cosette_plugins::system::Mode;
+
+/// Shows what a stage would do.
+pub fn plan(options: &Options, arguments: &Selection) -> Result<u8> {
+    let sys = options.system(Mode::Plan)?;
+    let prepared = match arguments.resolve() {
+        Ok((stage, None)) => Prepared::defaults(stage, &[], &sys),
+        Ok((stage, Some(named))) => match sources(named) {
+            Ok(sources) => Documents::read(&sources, &machine()?).plan(stage),
+            Err(message) => return Ok(wrong_usage(&message)),
+        },
+        Err(message) => return Ok(wrong_usage(&message)),
+    };
+    let nothing_is_valid = prepared.nothing_is_valid();
+    let report = execute(options, prepared, &sys)?;
+    Ok(exit_status(&report, nothing_is_valid))
+}

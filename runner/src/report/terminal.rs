@@ -1,0 +1,121 @@
+//! Reports for people, on a terminal or in a log.
+
+use super::snippet::plain;
+use super::{EffectReport, Outcome, Report, StepReport};
+use anstyle::{AnsiColor, Style};
+use cosette_plugins::effect::Diff;
+use similar::TextDiff;
+use std::io::{self, Write};
+
+/// Writes reports, step by step.
+pub struct Terminal<W> {
+    out: W,
+    colour: bool,
+    /// 0: failures and the last line; 1: what changed; 2: what was so already, too.
+    detail: u8,
+}
+
+const FAILED: Style = AnsiColor::Red.on_default().bold();
+const APPLIED: Style = AnsiColor::Green.on_default();
+const QUIET: Style = Style::new().dimmed();
+const WARNED: Style = AnsiColor::Yellow.on_default();
+
+impl<W: Write> Terminal<W> {
+    /// Writes to `out`, in colour or not.
+    pub fn new(out: W, colour: bool, detail: u8) -> Self {
+        Self { out, colour, detail }
+    }
+
+    /// One step, with what it changed and what went wrong.
+    pub fn step(&mut self, step: &StepReport) -> io::Result<()> {
+        let failed = step.outcome == Outcome::Failed;
+        if self.detail > 0 || failed {
+            let (style, word) = match step.outcome {
+                Outcome::Failed => (FAILED, "failed"),
+                Outcome::Skipped => (QUIET, "skipped"),
+                Outcome::Unknown => (WARNED, "unknown"),
+                Outcome::Applied if step.changed() == 0 => (QUIET, "unchanged"),
+                Outcome::Applied => (APPLIED, "applied"),
+            };
+            let word = self.paint(style, &format!("{word:<9}"));
+            let name = step.name.as_deref().unwrap_or("(no name)");
+            let place = self.paint(QUIET, &format!("{}:{}", step.document, step.line));
+            writeln!(self.out, "{word} {name}  {place}")?;
+        }
+        if let Some(reason) = step.reason.as_ref().filter(|_| self.detail > 0 || failed) {
+            writeln!(self.out, "          {reason}")?;
+        }
+        for effect in &step.effects {
+            if self.detail > 1 || self.detail == 1 && effect.changed {
+                self.effect(effect)?;
+            }
+        }
+        for finding in step.errors.iter().chain(&step.warnings) {
+            let style = if finding.severity == "error" { FAILED } else { WARNED };
+            for (at, line) in plain(finding).lines().enumerate() {
+                let line = if at == 0 { self.paint(style, line) } else { format!("  {line}") };
+                writeln!(self.out, "          {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last line: how many of which.
+    pub fn summary(&mut self, report: &Report) -> io::Result<()> {
+        for finding in report.diagnostics.iter().filter(|finding| finding.source == "root") {
+            let line = self.paint(FAILED, &format!("error: {}", finding.message));
+            writeln!(self.out, "{line}")?;
+        }
+        let numbers = &report.summary;
+        let style = if report.failed() { FAILED } else { APPLIED };
+        let stage = self.paint(style, &report.stage);
+        let changes = if numbers.changed == 1 { "change" } else { "changes" };
+        writeln!(
+            self.out,
+            "{stage}: {} applied, {} skipped, {} failed; {} {changes} in {:.1} ms",
+            numbers.applied, numbers.skipped, numbers.failed, numbers.changed, report.duration_ms
+        )
+    }
+
+    /// One effect on a line, with its difference below it.
+    pub fn effect(&mut self, effect: &EffectReport) -> io::Result<()> {
+        let action = if effect.changed { effect.action.as_str() } else { "already so" };
+        let action = self.paint(QUIET, action);
+        writeln!(self.out, "          {action} {}", effect.target)?;
+        match &effect.diff {
+            Some(diff) => self.diff(diff),
+            None => Ok(()),
+        }
+    }
+
+    /// A difference, as a unified diff.
+    pub fn diff(&mut self, diff: &Diff) -> io::Result<()> {
+        match diff {
+            Diff::Hidden(reason) => writeln!(self.out, "            (not shown: {reason})"),
+            Diff::Attributes(change) => writeln!(self.out, "            {change}"),
+            Diff::Text { before, after } => {
+                let before = before.as_deref().unwrap_or_default();
+                let text = TextDiff::from_lines(before, after).unified_diff().context_radius(2).to_string();
+                for line in text.lines() {
+                    let style = match line.as_bytes().first() {
+                        Some(b'+') => APPLIED,
+                        Some(b'-') => AnsiColor::Red.on_default(),
+                        _ => QUIET,
+                    };
+                    let line = self.paint(style, &printable(line));
+                    writeln!(self.out, "            {line}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+/// The text without control characters, which could take hold of the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
