@@ -101,10 +101,9 @@ impl Step {
 
 fn unknown_key(key: &str, span: Span, findings: &mut Findings) {
     let known = ["name", "after"].into_iter().chain(Conditions::KEYS.iter().copied());
-    let known: Vec<&str> =
-        known.chain(PLUGINS.iter().map(|plugin| plugin.key)).chain(NOT_YET.iter().copied()).collect();
+    let known = known.chain(PLUGINS.iter().map(|plugin| plugin.key)).chain(NOT_YET.iter().copied());
     let finding = findings.warn(span, format!("unknown key `{key}`"));
-    if let Some(near) = suggest(key, &known) {
+    if let Some(near) = suggest(key, known) {
         finding.help(format!("did you mean `{near}`?"));
     }
 }

@@ -4,9 +4,10 @@ use crate::planner::{Plan, Planned};
 use crate::report::{Outcome, StepReport};
 use cosette_plugins::conditions::Verdict;
 use cosette_plugins::facts::Facts;
-use cosette_plugins::system::{Interrupted, NoProgram};
+use cosette_plugins::system::{Interrupted, NoChroot, NoProgram, stop_requested};
 use cosette_plugins::{Context, System};
 use cosette_schema::Findings;
+use std::path::Path;
 use std::time::Instant;
 
 /// Runs all steps in order and gives the report of each to `observe` as soon as it has ended.
@@ -17,7 +18,7 @@ pub fn execute(plan: Plan, sys: &System, facts: &Facts, mut observe: impl FnMut(
     let mut stopped = false;
     for planned in plan.steps {
         let begun = Instant::now();
-        let mut report = if stopped || cosette_plugins::system::stop::requested() {
+        let mut report = if stopped || stop_requested().is_some() {
             stopped = true;
             not_run(&planned)
         } else {
@@ -72,11 +73,11 @@ fn apply(planned: &Planned, cx: &Context, sys: &System, report: &mut StepReport)
         if error.is::<Interrupted>() {
             report.interrupted = true;
         }
-        if let Some(missing) = error.downcast_ref::<NoProgram>().filter(|missing| missing.is_shell()) {
-            report.no_shell = Some(missing.to_string());
-            report.outcome = Outcome::Failed;
-        } else {
-            cx.attempt::<()>(span, Err(error));
+        match no_commands(&error) {
+            Some(sentence) => report.cannot_run(sentence),
+            None => {
+                cx.attempt::<()>(span, Err(error));
+            }
         }
         if report.interrupted {
             return;
@@ -93,10 +94,9 @@ fn finish(planned: &Planned, cx: Context, mut report: StepReport) -> StepReport 
 
 impl StepReport {
     fn fail(&mut self, planned: &Planned, error: &anyhow::Error) {
-        self.outcome = Outcome::Failed;
         self.interrupted = error.is::<Interrupted>();
-        match error.downcast_ref::<NoProgram>().filter(|missing| missing.is_shell()) {
-            Some(missing) => self.no_shell = Some(missing.to_string()),
+        match no_commands(error) {
+            Some(sentence) => self.cannot_run(sentence),
             None => {
                 let mut findings = Findings::new(planned.origin.clone());
                 findings.error(planned.step.span, format!("{error:#}"));
@@ -104,4 +104,21 @@ impl StepReport {
             }
         }
     }
+
+    fn cannot_run(&mut self, sentence: String) {
+        self.outcome = Outcome::Failed;
+        self.reason = Some("needs a shell".to_owned());
+        self.no_commands = Some(sentence);
+    }
+}
+
+/// The reason why no command at all can run in this root, if that is what the error says: it is told once
+/// for the whole stage, not for each step.
+fn no_commands(error: &anyhow::Error) -> Option<String> {
+    let shell = |missing: &&NoProgram| missing.program == Path::new("/bin/sh");
+    if let Some(missing) = error.downcast_ref::<NoProgram>().filter(shell) {
+        let remedy = "steps with `commands` or `if` need one";
+        return Some(format!("{missing}; {remedy}"));
+    }
+    error.downcast_ref::<NoChroot>().map(ToString::to_string)
 }

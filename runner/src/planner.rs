@@ -227,7 +227,7 @@ impl Names {
             .error(target.span, format!("`after` names `{}`, which no step of `{stage}` is called", target.value));
         let mut known: Vec<&str> = self.steps.keys().map(String::as_str).collect();
         known.sort_unstable();
-        found.help(match cosette_schema::suggest(&target.value, &known) {
+        found.help(match cosette_schema::suggest(&target.value, known) {
             Some(near) => format!("did you mean `{near}`? The step runs in the order of its document"),
             None => "write `step`, `document.step` or `file.step`; the step runs in the order of its document".into(),
         });

@@ -167,9 +167,9 @@ impl Reader<'_> {
         if bytes.len() as u64 > LARGEST {
             return self.too_large(&origin);
         }
-        match text_of(bytes, &origin) {
-            Ok(text) => self.loaded.push(Loaded { origin, text }),
-            Err(finding) => self.findings.push(finding),
+        match text_of(&bytes, &origin) {
+            Ok(text) => self.loaded.push(Loaded { text: text.to_owned(), origin }),
+            Err(finding) => self.findings.push(*finding),
         }
     }
 

@@ -7,10 +7,13 @@ use crate::source::{Loaded, Source, defaults, load};
 use cosette_plugins::System;
 use cosette_plugins::facts::Facts;
 use cosette_schema::{
-    Diagnostic, Document, Findings, KernelArguments, Origin, Severity, dot_notation, parse,
+    Arguments, Diagnostic, Document, Findings, Origin, Severity, parse, parse_dot_notation,
 };
 use std::path::Path;
 use std::time::Instant;
+
+/// Kernel arguments that name sources; the second is elemental's name for it.
+const SETUP: [&str; 2] = ["cos.setup", "elemental.setup"];
 
 /// Documents with their findings, and the texts that findings may point into.
 #[derive(Default)]
@@ -52,7 +55,7 @@ impl Documents {
         let (loaded, findings) = load(sources, sys);
         let mut documents = Self { findings, ..Self::default() };
         for Loaded { origin, text } in loaded {
-            let (document, findings) = dot_notation::parse(&text, &origin);
+            let (document, findings) = parse_dot_notation(&text, &origin);
             documents.add(document, findings, text);
         }
         documents
@@ -61,7 +64,7 @@ impl Documents {
     /// Reads a text of dot notation: `stages.boot[0].commands[0]="echo hello"`.
     pub fn dotted(text: &str, origin: &Origin) -> Self {
         let mut documents = Self::default();
-        let (document, findings) = dot_notation::parse(text, origin);
+        let (document, findings) = parse_dot_notation(text, origin);
         documents.add(document, findings, text.to_owned());
         documents
     }
@@ -146,16 +149,16 @@ fn kernel_command_line(sys: &System, findings: &mut Vec<Diagnostic>) -> String {
 /// What `cos.setup=` and `elemental.setup=` name. A local path that is not there (yet) is only worth a
 /// warning: the file system that holds it may be mounted in a later stage.
 fn setup_sources(cmdline: &str, sys: &System, findings: &mut Vec<Diagnostic>) -> Vec<Source> {
-    let arguments = KernelArguments::parse(cmdline);
-    let mut sources: Vec<Source> = Vec::new();
-    for name in ["cos.setup", "elemental.setup"] {
-        for value in arguments.all(name).filter(|value| !value.is_empty()) {
+    let mut sources = Vec::new();
+    for argument in Arguments::parse(cmdline).iter() {
+        let value = argument.value.as_deref().unwrap_or_default();
+        if SETUP.contains(&argument.key.as_str()) && !value.is_empty() {
             let source = Source::parse(value);
             if let Source::Path(path) = &source
                 && matches!(sys.metadata(path), Ok(None))
             {
                 let mut found = Findings::new(Origin::new("kernel command line"));
-                found.warn(None, format!("`{name}={value}`: there is no such file in this stage"));
+                found.warn(argument.span, format!("`{value}`: there is no such file in this stage"));
                 findings.extend(found.into_vec());
                 continue;
             }

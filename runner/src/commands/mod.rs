@@ -32,6 +32,9 @@ pub mod status_of {
 /// Does what the command line says; gives the exit status.
 pub fn dispatch(line: CommandLine) -> Result<u8> {
     let CommandLine { options, command } = line;
+    if options.verbose > 1 {
+        crate::log::show_debug_messages();
+    }
     match command {
         Command::Run(arguments) => run::run(&options, &arguments),
         Command::Apply(arguments) => run::apply(&options, &arguments),

@@ -87,9 +87,9 @@ pub struct StepReport {
     /// Warnings; in the JSON they stand among the diagnostics of the stage.
     #[serde(skip)]
     pub warnings: Vec<Finding>,
-    /// The sentence about the missing shell, when it needed one: said once for the whole stage.
+    /// Why no command can run in this root, when it needed one: said once for the whole stage.
     #[serde(skip)]
-    pub no_shell: Option<String>,
+    pub no_commands: Option<String>,
     /// Whether it was cut short by a request to stop.
     #[serde(skip)]
     pub interrupted: bool,
@@ -161,7 +161,7 @@ impl StepReport {
             effects: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
-            no_shell: None,
+            no_commands: None,
             interrupted: false,
         }
     }
@@ -232,7 +232,7 @@ impl Report {
             }
         }
         self.diagnostics.append(&mut step.warnings);
-        if let Some(sentence) = step.no_shell.take() {
+        if let Some(sentence) = step.no_commands.take() {
             let finding = Finding {
                 severity: "error".to_owned(),
                 source: "root".to_owned(),
