@@ -17,6 +17,9 @@ mod parser;
 mod syntax;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{Findings, Span};
 
 pub use tree::{COPY_LIMIT, DEPTH_LIMIT, NODE_LIMIT, TEXT_LIMIT};

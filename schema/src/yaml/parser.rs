@@ -119,7 +119,7 @@ fn properties(anchor: usize, tag: Option<Cow<'_, RawTag>>) -> Properties {
 }
 
 fn meaning(tag: &RawTag) -> Tag {
-    match tag.core_suffix() {
+    match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
         Some("str") => Tag::Text,
         Some("binary") => Tag::Binary,
         Some("int" | "float" | "bool" | "null" | "timestamp" | "merge" | "map" | "seq") => Tag::None,
