@@ -10,6 +10,7 @@ pub mod context;
 pub mod effect;
 pub mod facts;
 pub mod keys;
+mod path;
 pub mod plugin;
 pub mod system;
 pub mod template;
