@@ -10,6 +10,7 @@ pub mod context;
 pub mod effect;
 pub mod facts;
 pub mod keys;
+pub mod pattern;
 pub mod plugin;
 pub mod system;
 pub mod template;
