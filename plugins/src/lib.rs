@@ -11,6 +11,7 @@ pub mod effect;
 pub mod facts;
 pub mod keys;
 mod path;
+pub mod pattern;
 pub mod plugin;
 pub mod system;
 pub mod template;

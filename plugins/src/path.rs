@@ -78,7 +78,9 @@ mod tests {
     #[test]
     fn empty_paths_and_control_characters_are_refused() {
         assert!(decode(" ").unwrap_err().ends_with("an empty path"));
-        assert!(decode("/etc/a\0b").unwrap_err().ends_with(r#"the path "/etc/a\0b" holds a control character"#));
+        assert!(
+            decode("/etc/a\0b").unwrap_err().ends_with(r#"the path "/etc/a\0b" holds a control character"#)
+        );
         assert!(decode("/etc/a\nb").is_err());
     }
 }

@@ -46,7 +46,9 @@ pub(crate) fn resolve(sys: &System, owner: &str) -> Result<Owner> {
     let gid = match group {
         Some(group) => group_id(sys, group)?,
         None => primary.with_context(|| {
-            format!("no user with the number {uid} in /etc/passwd, so its group is unknown: write `{uid}:GROUP`")
+            format!(
+                "no user with the number {uid} in /etc/passwd, so its group is unknown: write `{uid}:GROUP`"
+            )
         })?,
     };
     Ok(Owner { uid: valid(uid)?, gid: valid(gid)? })

@@ -111,7 +111,8 @@ mod tests {
     #[test]
     fn a_file_in_its_place_is_an_error_and_the_others_are_made() {
         let machine = Machine::new("-- /data\nkeep me\n");
-        let outcome = machine.apply("directories: [{path: /one}, {path: /data}, {path: /data/sub}, {path: /two}]");
+        let outcome =
+            machine.apply("directories: [{path: /one}, {path: /data}, {path: /data/sub}, {path: /two}]");
         assert_eq!(outcome.findings.len(), 2, "{}", outcome.messages());
         assert!(outcome.messages().contains("/data"), "{}", outcome.messages());
         machine.assert_tree("-- /one/\n-- /two/\n");
@@ -139,7 +140,8 @@ mod tests {
     #[test]
     fn a_directory_that_only_root_can_use_is_a_warning() {
         let machine = Machine::new("");
-        let outcome = machine.apply("directories: [{path: /a, permissions: 0600}, {path: /b, permissions: 0711}]");
+        let outcome =
+            machine.apply("directories: [{path: /a, permissions: 0600}, {path: /b, permissions: 0711}]");
         assert_eq!(
             outcome.messages(),
             "Warning: test.yaml:1:22: nobody but root can use the files in /a (mode 0600); \
