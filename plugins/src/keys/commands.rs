@@ -158,7 +158,7 @@ mod tests {
         let outcome = machine.apply("commands:\n- |\n  set -x\n  app --password hunter2\n");
         assert_eq!(
             outcome.messages(),
-            "Error: test.yaml:2:3: commands[0]: set ended with status 4; the end of its output:\n\
+            "Error: test.yaml:3:3: commands[0]: set ended with status 4; the end of its output:\n\
              + (the command)\napp: no such host\n"
         );
     }

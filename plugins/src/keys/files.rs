@@ -10,7 +10,7 @@
 //!   owner_string: root:app
 //!   encoding: gz+b64
 //!   content: |
-//!     H4sIAAAAAAAC/1NW1E/KzNMvzuBKTc7IVzDmAgBrgMs2EgAAAA==
+//!     H4sIAAAAAAACA1NW1E/KzNMvzuBKTc7IVzDmAgBX3gE7EQAAAA==
 //! - path: /etc/hosts
 //!   append: true
 //!   content: |
@@ -57,9 +57,9 @@ use crate::accounts::owner;
 use crate::path::AbsolutePath;
 use crate::system::File;
 use crate::{Context, Plugin, System, template};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Permissions, Text, record};
+use cosette_schema::{Decode, Findings, Permissions, Spanned, Text, record};
 use encoding::Encoding;
 use std::borrow::Cow;
 
@@ -81,7 +81,7 @@ record! {
         /// What is in it.
         content: Text,
         /// How the content is written here: as it is, or as base64 or gzip or both.
-        encoding: Encoding,
+        encoding: Spanned<Encoding>,
         /// Its mode.
         permissions: Option<Permissions>,
         /// The number of the user that owns it.
@@ -115,8 +115,9 @@ impl Decode for Entry {
         match keys.encoding.decode(keys.content.as_str()) {
             Ok(decoded) => Some(Self { keys, decoded }),
             Err(error) => {
+                // Not the place of the content, which few may be allowed to read.
                 findings.error(
-                    keys.content.span(),
+                    keys.encoding.span,
                     format!("the content of {} cannot be decoded: {error:#}", keys.path.as_str()),
                 );
                 None
@@ -194,5 +195,155 @@ impl Entry {
             None => sys.metadata(&self.keys.path)?.map_or(0o644, |found| found.mode),
         };
         Ok(mode & 0o004 != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::effect::Diff;
+    use crate::testing::Machine;
+
+    #[test]
+    fn a_new_file_without_permissions_gets_0644_and_its_directories_0755() {
+        let machine = Machine::new("");
+        machine.check("files: [{path: /a/b/c, content: x}]", "-- /a/b/c no-newline\nx\n");
+    }
+
+    #[test]
+    fn an_existing_file_keeps_mode_and_owner_unless_they_are_given() {
+        let tree = "-- /a 0600 5:6\nold\n";
+        let step = |keys: &str| format!("files: [{{path: /a, content: \"new\\n\"{keys}}}]");
+        Machine::new(tree).check(&step(""), "-- /a 0600 5:6\nnew\n");
+        Machine::new(tree).check(&step(", permissions: 04711"), "-- /a 4711 5:6\nnew\n");
+        Machine::new(tree).check(&step(", owner: 1"), "-- /a 0600 1:0\nnew\n");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_does_not_stop_the_others() {
+        let machine = Machine::new("-- /dir/inside\nkeep me\n-- /file\nkeep me too\n");
+        let outcome = machine.apply(
+            "files:\n- {path: /one, content: 1}\n- {path: /dir, content: 2}\n- {path: /file/sub, content: 3}\n- {path: /four, content: 4}\n",
+        );
+        assert_eq!(outcome.findings.len(), 2, "{}", outcome.messages());
+        assert!(outcome.messages().contains("test.yaml:3:10"), "{}", outcome.messages());
+        assert!(outcome.messages().contains("test.yaml:4:10"), "{}", outcome.messages());
+        machine.assert_tree("-- /one no-newline\n1\n-- /four no-newline\n4\n");
+    }
+
+    #[test]
+    fn what_cannot_be_understood_leaves_the_file_alone() {
+        let machine = Machine::new("-- /a\nkeep me\n");
+        let outcome = machine.apply(
+            "files:\n- {path: /a, content: '!!', encoding: b64}\n- {path: /a, content: x, encoding: rot13}\n\
+             - {path: a, content: x}\n- {path: /a/, content: x}\n- {content: x}\n- {path: /b, content: x}\n",
+        );
+        let messages = outcome.messages();
+        assert_eq!(outcome.findings.len(), 5, "{messages}");
+        for part in [
+            "test.yaml:2:39: the content of /a cannot be decoded: its character 1 is none of base64",
+            "unknown encoding \"rot13\"; the encodings are b64, base64, gz, gzip, gz+b64",
+            "the path \"a\" is not absolute; write \"/a\"",
+            "\"/a/\" is the path of a directory",
+            "missing key `path`",
+        ] {
+            assert!(messages.contains(part), "{part} is not in {messages}");
+        }
+        machine.assert_tree("-- /b no-newline\nx\n");
+    }
+
+    #[test]
+    fn the_owner_is_looked_up_before_anything_is_written() {
+        let machine = Machine::new("-- /a\nkeep me\n");
+        let outcome =
+            machine.apply("files: [{path: /a, content: x, ownerstring: nosuch, permissions: 0600}]");
+        assert_eq!(outcome.messages(), "Error: test.yaml:1:16: no user \"nosuch\" in /etc/passwd\n");
+        machine.assert_tree("");
+    }
+
+    #[test]
+    fn links_lead_nowhere_outside_the_root() {
+        let outside = tempfile::tempdir().unwrap();
+        let target = outside.path().display();
+        let machine = Machine::new(&format!("-- /away -> {target}\n-- /loop -> loop\n"));
+        let outcome = machine.apply(
+            "files: [{path: /away/x, content: x}, {path: /loop/x, content: x}, {path: /../../y, content: x}]",
+        );
+        assert!(outcome.messages().contains("/loop"), "{}", outcome.messages());
+        assert_eq!(outside.path().read_dir().unwrap().count(), 0);
+        assert!(machine.root().join("y").is_file());
+    }
+
+    #[test]
+    fn what_is_appended_is_appended_once() {
+        let machine = Machine::new("-- /a 0600 5:6\none");
+        let step = "files:\n- {path: /a, content: \"two\\n\", append: true}\n\
+                    - {path: /a, content: \"three\\n\", append: true}\n\
+                    - {path: /b, content: \"new\\n\", append: true, permissions: 0755}\n";
+        machine.check(step, "-- /a 0600 5:6\none\ntwo\nthree\n-- /b 0755\nnew\n");
+    }
+
+    #[test]
+    fn content_is_a_template_after_decoding_unless_that_is_switched_off() {
+        let machine = Machine::new("");
+        // "e3sgdXBwZXIgImEiIH19Cg==" is `{{ upper "a" }}`.
+        let step = "files:\n- {path: /plain, content: \"{{ upper \\\"a\\\" }}\\n\"}\n\
+                    - {path: /base64, content: e3sgdXBwZXIgImEiIH19Cg==, encoding: b64}\n\
+                    - {path: /raw, content: e3sgdXBwZXIgImEiIH19Cg==, encoding: b64, template: false}\n";
+        machine.check(step, "-- /plain\nA\n-- /base64\nA\n-- /raw\n{{ upper \"a\" }}\n");
+    }
+
+    #[test]
+    fn binary_content_is_no_template() {
+        let machine = Machine::new("");
+        // The bytes 0xff, `{{ upper "a" }}` and a line feed.
+        machine.apply("files: [{path: /a, content: /3t7IHVwcGVyICJhIiB9fQo=, encoding: b64}]");
+        assert_eq!(
+            machine.system(crate::system::Mode::Apply).read("/a").unwrap().unwrap(),
+            b"\xff{{ upper \"a\" }}\n"
+        );
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_rendered_is_kept_with_a_warning() {
+        let machine = Machine::new("");
+        let outcome = machine.apply("files:\n- path: /a\n  content: |\n    x\n    y {{ bad\n");
+        assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+        assert!(outcome.messages().starts_with("Warning: test.yaml:5:"), "{}", outcome.messages());
+        machine.assert_tree("-- /a\nx\ny {{ bad\n");
+    }
+
+    #[test]
+    fn content_that_not_everybody_may_read_shows_up_nowhere() {
+        let machine = Machine::new("-- /b 0600\n");
+        let step = "files:\n- {path: /a, content: 'hunter2 {{ hunter2', permissions: 0640}\n\
+                    - {path: /b, content: 'hunter2 {{ hunter2'}\n\
+                    - {path: /c, content: 'hunter2+++{{', encoding: b64, permissions: 0600}\n";
+        let plan = machine.plan(step);
+        let outcome = machine.apply(step);
+        assert_eq!(outcome.findings.len(), 3, "{}", outcome.messages());
+        for outcome in [plan, outcome] {
+            assert!(!format!("{outcome:?}").contains("hunter2"), "{outcome:#?}");
+            assert!(!outcome.effects.iter().any(|effect| matches!(effect.diff, Some(Diff::Text { .. }))));
+            // The source next to the finding may be shown: it must not be the line of the content.
+            assert!(outcome.findings.iter().take(2).all(|finding| finding.span.is_some()));
+        }
+    }
+
+    #[test]
+    fn large_content_is_written_whole() {
+        let machine = Machine::new("");
+        let line = "x".repeat(4 << 20);
+        machine.check(&format!("files: [{{path: /a, content: \"{line}\\n\"}}]"), &format!("-- /a\n{line}\n"));
+    }
+
+    #[test]
+    fn planning_writes_nothing_and_sees_what_it_planned() {
+        let machine = Machine::new("");
+        let step =
+            "files:\n- {path: /a, content: \"one\\n\"}\n- {path: /a, content: \"one\\n\", append: true}\n";
+        let outcome = machine.plan(step);
+        let changed: Vec<_> = outcome.effects.iter().map(|effect| effect.changed).collect();
+        assert_eq!(changed, [true, false]);
+        machine.assert_tree("");
     }
 }
