@@ -19,4 +19,19 @@ impl Facts {
     pub fn hostname(&self) -> &str {
         self.hostname.get_or_init(String::new)
     }
+
+    /// `PRETTY_NAME` of os-release(5) in the root.
+    pub fn os_pretty_name(&self) -> &str {
+        ""
+    }
+
+    /// `VERSION_ID` of os-release(5) in the root.
+    pub fn os_version_id(&self) -> &str {
+        ""
+    }
+
+    /// The processor architecture by Go's name.
+    pub fn architecture(&self) -> &str {
+        ""
+    }
 }

@@ -10,6 +10,8 @@ pub mod context;
 pub mod effect;
 pub mod facts;
 pub mod keys;
+mod path;
+pub mod pattern;
 pub mod plugin;
 pub mod step;
 pub mod system;

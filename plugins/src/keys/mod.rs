@@ -1,12 +1,24 @@
 //! One file for each key of a step; the name of the file is the key.
 
+mod commands;
+mod directories;
 mod dns;
+mod files;
+mod hostname;
+mod links;
 
 use crate::Registered;
 
 /// All plugins. Their order is the order of execution within a step, which is yip's: files exist before
 /// commands run, and commands run before users are made.
-pub const PLUGINS: &[Registered] = &[Registered::of::<dns::Dns>()];
+pub const PLUGINS: &[Registered] = &[
+    Registered::of::<dns::Dns>(),
+    Registered::of::<directories::Directories>(),
+    Registered::of::<files::Files>(),
+    Registered::of::<links::Links>(),
+    Registered::of::<commands::Commands>(),
+    Registered::of::<hostname::Hostname>(),
+];
 
 #[cfg(test)]
 mod tests {
