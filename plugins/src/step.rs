@@ -62,9 +62,9 @@ impl Step {
                 }
                 known if Conditions::KEYS.contains(&known) => {}
                 known if NOT_YET.contains(&known) => {
-                    findings
-                        .error(key.span, format!("`{known}` is not supported yet"))
-                        .help("the other keys of the step are applied; use `commands` for this one meanwhile");
+                    findings.error(key.span, format!("`{known}` is not supported yet")).help(
+                        "the other keys of the step are applied; use `commands` for this one meanwhile",
+                    );
                 }
                 other if PLUGINS.iter().any(|plugin| plugin.key == other) => {}
                 other => unknown_key(other, key.span, &mut findings),

@@ -118,13 +118,18 @@ impl CommandLine {
     /// `elemental` are understood beside our own.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
-        let program = arguments.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
+        let program =
+            arguments.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
         match program {
             Some("yip") => Yip::try_parse_from(arguments).map(Yip::translate),
             Some("cos-setup") => CosSetup::try_parse_from(arguments).map(CosSetup::translate),
             Some("elemental") => Elemental::try_parse_from(arguments).map(Elemental::translate),
             _ => {
-                let usage = |name| format!("cosette {name} [OPTIONS] STAGE\n       cosette {name} [OPTIONS] -s STAGE SOURCE...");
+                let usage = |name| {
+                    format!(
+                        "cosette {name} [OPTIONS] STAGE\n       cosette {name} [OPTIONS] -s STAGE SOURCE..."
+                    )
+                };
                 let command = Self::command()
                     .mut_subcommand("plan", |command| command.override_usage(usage("plan")))
                     .mut_subcommand("try", |command| command.override_usage(usage("try")));
@@ -141,7 +146,9 @@ impl Selection {
         match (&self.stage, &self.arguments[..]) {
             (Some(stage), sources) => Ok((stage, Some(sources))),
             (None, [stage]) => Ok((stage, None)),
-            (None, [stage, ..]) => Err(format!("to use sources, name the stage with -s: -s {stage} SOURCE...")),
+            (None, [stage, ..]) => {
+                Err(format!("to use sources, name the stage with -s: -s {stage} SOURCE..."))
+            }
             (None, []) => Err("name a stage".to_owned()),
         }
     }
@@ -290,7 +297,9 @@ mod tests {
         let line = "elemental --debug run-stage --strict --cloud-init-paths /a,/b initramfs";
         let Command::Run(run) = read(line).unwrap().command else { panic!() };
         assert_eq!((run.stage.as_str(), run.also), ("initramfs", vec!["/a".to_owned(), "/b".to_owned()]));
-        let Command::Apply(apply) = read("elemental cloud-init -s x a.yaml").unwrap().command else { panic!() };
+        let Command::Apply(apply) = read("elemental cloud-init -s x a.yaml").unwrap().command else {
+            panic!()
+        };
         assert_eq!(apply.stage, "x");
     }
 

@@ -18,7 +18,7 @@ pub fn execute(plan: Plan, sys: &System, facts: &Facts, mut observe: impl FnMut(
     let mut stopped = false;
     for planned in plan.steps {
         let begun = Instant::now();
-        let mut report = if stopped || stop_requested().is_some() {
+        let mut report = if stopped || stop_requested() {
             stopped = true;
             not_run(&planned)
         } else {

@@ -15,7 +15,7 @@ const TOTAL: Duration = Duration::from_secs(60);
 
 /// The body behind an address, if the server says 2xx. A body of more than `largest` bytes is cut off one
 /// byte behind that, for the caller to see.
-pub fn text(url: &str, largest: u64) -> Result<Vec<u8>> {
+pub(crate) fn text(url: &str, largest: u64) -> Result<Vec<u8>> {
     let client = client()?;
     let mut tried = 0;
     loop {

@@ -13,7 +13,9 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { status_of::USAGE } else { status_of::DONE });
         }
     };
-    cosette_plugins::system::stop::install();
+    if let Err(error) = cosette_plugins::system::stop::install() {
+        let _ = writeln!(std::io::stderr(), "warning: {error:#}");
+    }
     match dispatch(line) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {

@@ -115,7 +115,7 @@ impl Graph {
 
     /// Takes, again and again, the first step that waits for nothing. That a step follows the one before it
     /// in its document gives way where `after:` contradicts it; what then still waits for itself is a cycle,
-    /// which is reported, and runs where it stands.
+    /// which is reported, and runs behind all others.
     fn sort(mut self, steps: &[Planned], findings: &mut Vec<Diagnostic>) -> Vec<usize> {
         let mut followed = vec![false; steps.len()];
         for follower in self.follower.iter().flatten() {
@@ -144,7 +144,10 @@ impl Graph {
                 released.push(follower);
             }
             ready.extend(
-                released.into_iter().filter(|at| !done[*at] && is_ready(at, &self.open, &followed)).map(Reverse),
+                released
+                    .into_iter()
+                    .filter(|at| !done[*at] && is_ready(at, &self.open, &followed))
+                    .map(Reverse),
             );
         }
         order
@@ -161,7 +164,9 @@ impl Graph {
         let mut seen = vec![at];
         // Walk from a step to one that it waits for, until a step comes again.
         let mut here = at;
-        while let Some(next) = (0..steps.len()).find(|next| !done[*next] && self.waiting[*next].contains(&here)) {
+        while let Some(next) =
+            (0..steps.len()).find(|next| !done[*next] && self.waiting[*next].contains(&here))
+        {
             if let Some(from) = seen.iter().position(|step| *step == next) {
                 names.drain(..from);
                 break;
@@ -177,7 +182,7 @@ impl Graph {
                 planned.step.after.first().map(|target| target.span),
                 format!("these steps wait for each other: {}", names.join(", ")),
             )
-            .help("remove one `after`; until then they run in the order of their documents");
+            .help("remove one `after`; until then they run behind all others");
         findings.extend(finding.into_vec());
         at
     }
@@ -196,7 +201,8 @@ impl Names {
             let path = planned.origin.as_str();
             let file = path.rsplit('/').next().unwrap_or(path);
             let stem = file.trim_end_matches(".yaml").trim_end_matches(".yml");
-            let mut prefixes: Vec<&str> = planned.document.as_deref().into_iter().chain([path, file, stem]).collect();
+            let mut prefixes: Vec<&str> =
+                planned.document.as_deref().into_iter().chain([path, file, stem]).collect();
             prefixes.sort_unstable();
             prefixes.dedup();
             for prefix in prefixes {
@@ -223,13 +229,18 @@ impl Names {
     fn unknown(&self, target: &Spanned<String>, planned: &Planned, findings: &mut Vec<Diagnostic>) {
         let mut finding = Findings::new(planned.origin.clone());
         let stage = &planned.stage;
-        let found = finding
-            .error(target.span, format!("`after` names `{}`, which no step of `{stage}` is called", target.value));
+        let found = finding.error(
+            target.span,
+            format!("`after` names `{}`, which no step of `{stage}` is called", target.value),
+        );
         let mut known: Vec<&str> = self.steps.keys().map(String::as_str).collect();
         known.sort_unstable();
         found.help(match cosette_schema::suggest(&target.value, known) {
             Some(near) => format!("did you mean `{near}`? The step runs in the order of its document"),
-            None => "write `step`, `document.step` or `file.step`; the step runs in the order of its document".into(),
+            None => {
+                "write `step`, `document.step` or `file.step`; the step runs in the order of its document"
+                    .into()
+            }
         });
         findings.extend(finding.into_vec());
     }

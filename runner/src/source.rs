@@ -38,7 +38,9 @@ impl Source {
             "builtin:" => Self::Builtin,
             _ => match text.strip_prefix("file://") {
                 Some(path) => Self::Path(path.into()),
-                None if text.starts_with("http://") || text.starts_with("https://") => Self::Url(text.to_owned()),
+                None if text.starts_with("http://") || text.starts_with("https://") => {
+                    Self::Url(text.to_owned())
+                }
                 None => Self::Path(text.into()),
             },
         }
@@ -79,7 +81,7 @@ pub fn load(sources: &[Source], sys: &System) -> (Vec<Loaded>, Vec<Diagnostic>) 
 
 /// The default directories that exist in this root.
 pub fn defaults(sys: &System) -> Vec<Source> {
-    let exists = |path: &&str| matches!(sys.metadata(path), Ok(Some(_)) | Err(_));
+    let exists = |path: &&&str| matches!(sys.metadata(path), Ok(Some(_)) | Err(_));
     DEFAULT_DIRECTORIES.iter().filter(exists).map(|path| Source::Path(path.into())).collect()
 }
 

@@ -18,10 +18,17 @@ use std::sync::Arc;
 #[test]
 fn every_case_gives_the_expected_tree_and_report_and_changes_nothing_the_second_time() {
     let directory = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../testdata/cases"));
-    let mut cases: Vec<PathBuf> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut cases: Vec<PathBuf> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     cases.sort();
     let failures: Vec<String> = cases.iter().filter_map(|case| check(case).err()).collect();
-    assert!(failures.is_empty(), "{} of {} cases failed\n{}", failures.len(), cases.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} cases failed\n{}",
+        failures.len(),
+        cases.len(),
+        failures.join("\n")
+    );
     assert!(!cases.is_empty());
 }
 
@@ -41,7 +48,9 @@ fn check(directory: &Path) -> Result<(), String> {
     }
     let expected = case.optional("report.txt").unwrap_or_default();
     if expected != found {
-        return Err(format!("{name}: the report is not as expected\n=== expected\n{expected}=== found\n{found}"));
+        return Err(format!(
+            "{name}: the report is not as expected\n=== expected\n{expected}=== found\n{found}"
+        ));
     }
     case.machine.compare(&expected_tree).map_err(|error| format!("{name}: {error:#}"))?;
     let (second, _) = case.run();
@@ -94,8 +103,10 @@ fn describe(report: &Report, commands: &[String]) -> String {
         let outcome = serde_json::to_value(step.outcome).unwrap();
         let name = step.name.as_deref().unwrap_or("-");
         let stage = &step.stage;
-        write!(text, "{} {stage}: {name} {}:{}", outcome.as_str().unwrap(), step.document, step.line).unwrap();
-        writeln!(text, "{}", step.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()).unwrap();
+        write!(text, "{} {stage}: {name} {}:{}", outcome.as_str().unwrap(), step.document, step.line)
+            .unwrap();
+        writeln!(text, "{}", step.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default())
+            .unwrap();
         for error in &step.errors {
             writeln!(text, "  {}", finding(error)).unwrap();
         }

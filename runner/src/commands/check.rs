@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io::{Write, stdout};
 
 /// Checks the given sources: each document by itself, every step of every stage, and their order.
-pub fn check(options: &Options, arguments: &Sources) -> Result<u8> {
+pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
     let sources = match sources(&arguments.sources) {
         Ok(sources) => sources,
         Err(message) => return Ok(wrong_usage(&message)),
@@ -42,10 +42,8 @@ pub fn check(options: &Options, arguments: &Sources) -> Result<u8> {
         options.print_findings(&findings, &texts);
         if !options.quiet {
             let warnings = findings.len() - errors;
-            let _ = writeln!(
-                stdout(),
-                "{number} documents, {steps} steps: {errors} errors, {warnings} warnings"
-            );
+            let _ =
+                writeln!(stdout(), "{number} documents, {steps} steps: {errors} errors, {warnings} warnings");
         }
     }
     Ok(if errors > 0 { status_of::INVALID } else { status_of::DONE })

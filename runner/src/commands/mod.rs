@@ -11,7 +11,7 @@ use crate::report::{Report, Terminal, Texts, excerpt};
 use crate::source::Source;
 use anyhow::{Context, Result};
 use cosette_plugins::System;
-use cosette_plugins::system::{Live, Mode};
+use cosette_plugins::system::{Host, Live, Mode};
 use cosette_schema::Diagnostic;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::Path;
@@ -48,7 +48,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
 impl Options {
     /// The root that the command acts on.
     fn system(&self, mode: Mode) -> Result<System> {
-        System::new(&self.root, Arc::new(Live::new()), mode)
+        System::new(&self.root, Arc::new(Live), mode)
             .with_context(|| format!("cannot use {} as the root", self.root.display()))
     }
 
@@ -56,7 +56,7 @@ impl Options {
         match self.color {
             Colour::Always => true,
             Colour::Never => false,
-            Colour::Auto => stdout().is_terminal() && Live::new().colour_is_welcome(),
+            Colour::Auto => stdout().is_terminal() && colour_is_welcome(),
         }
     }
 
@@ -71,7 +71,7 @@ impl Options {
     /// Findings about documents go to standard error, with the lines they are about.
     fn print_findings(&self, findings: &[Diagnostic], texts: &Texts) {
         let colour = self.color == Colour::Always
-            || self.color == Colour::Auto && stderr().is_terminal() && Live::new().colour_is_welcome();
+            || self.color == Colour::Auto && stderr().is_terminal() && colour_is_welcome();
         let mut out = stderr().lock();
         for finding in findings {
             // Nobody is left to be told when standard error is gone.
@@ -80,9 +80,14 @@ impl Options {
     }
 }
 
+/// <https://no-color.org>
+fn colour_is_welcome() -> bool {
+    Live.variable("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// The machine itself, in which sources named on the command line are looked up.
 fn machine() -> Result<System> {
-    System::new(Path::new("/"), Arc::new(Live::new()), Mode::Apply)
+    System::new(Path::new("/"), Arc::new(Live), Mode::Apply)
 }
 
 /// Reads the sources that a user named; relative paths begin at the working directory.
@@ -90,7 +95,7 @@ fn sources(arguments: &[String]) -> Result<Vec<Source>, String> {
     if arguments.len() > 1 && arguments.iter().any(|argument| argument == "-") {
         return Err("`-` (standard input) must be the only source".to_owned());
     }
-    let directory = Live::new().working_directory();
+    let directory = Live.kernel_link(Path::new("/proc/self/cwd")).ok().flatten().unwrap_or_default();
     Ok(arguments
         .iter()
         .map(|argument| match Source::parse(argument) {

@@ -8,7 +8,7 @@ use anyhow::Result;
 use cosette_plugins::system::Mode;
 
 /// Shows what a stage would do.
-pub fn plan(options: &Options, arguments: &Selection) -> Result<u8> {
+pub(super) fn plan(options: &Options, arguments: &Selection) -> Result<u8> {
     let sys = options.system(Mode::Plan)?;
     let prepared = match arguments.resolve() {
         Ok((stage, None)) => Prepared::defaults(stage, &[], &sys),

@@ -10,7 +10,7 @@ use cosette_plugins::system::Mode;
 use std::io::{Write, stderr};
 
 /// Runs a stage from the default sources, and keeps the report.
-pub fn run(options: &Options, arguments: &Run) -> Result<u8> {
+pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
     let also = match sources(&arguments.also) {
         Ok(also) => also,
         Err(message) => return Ok(wrong_usage(&message)),
@@ -26,7 +26,7 @@ pub fn run(options: &Options, arguments: &Run) -> Result<u8> {
 }
 
 /// Runs a stage of the given sources.
-pub fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
+pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
     let sources = match sources(&arguments.sources) {
         Ok(sources) => sources,
         Err(message) => return Ok(wrong_usage(&message)),

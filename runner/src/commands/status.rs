@@ -8,7 +8,7 @@ use cosette_plugins::system::Mode;
 use std::io::{Write, stderr, stdout};
 
 /// Shows the reports of this boot.
-pub fn status(options: &Options) -> Result<u8> {
+pub(super) fn status(options: &Options) -> Result<u8> {
     let sys = options.system(Mode::Plan)?;
     let (reports, errors) = store::load(&sys)?;
     for error in &errors {

@@ -50,7 +50,7 @@ pub fn excerpt(diagnostic: &Diagnostic, texts: &Texts, colour: bool) -> String {
 }
 
 /// A finding on one line, for where there is no text to show.
-pub fn plain(finding: &Finding) -> String {
+pub(super) fn plain(finding: &Finding) -> String {
     let mut line = format!("{}: {}", finding.severity, finding.source);
     if let (Some(at), Some(column)) = (finding.line, finding.column) {
         line += &format!(":{at}:{column}");
