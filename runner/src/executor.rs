@@ -1,7 +1,7 @@
 //! Runs the steps of a plan: conditions, then plugins. What fails is recorded, and the rest goes on.
 
 use crate::planner::{Plan, Planned};
-use crate::report::{Outcome, StepReport};
+use crate::report::{Outcome, StepReport, milliseconds};
 use cosette_plugins::conditions::Verdict;
 use cosette_plugins::facts::Facts;
 use cosette_plugins::system::{Interrupted, NoChroot, NoProgram, stop_requested};
@@ -25,7 +25,7 @@ pub fn execute(plan: Plan, sys: &System, facts: &Facts, mut observe: impl FnMut(
             run(&planned, sys, facts)
         };
         stopped |= report.interrupted;
-        report.duration_ms = begun.elapsed().as_secs_f64() * 1000.0;
+        report.duration_ms = milliseconds(begun.elapsed());
         observe(report);
     }
 }

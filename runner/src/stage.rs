@@ -129,7 +129,7 @@ impl Prepared {
             findings.error(None, format!("{error:#}"));
             report.add_findings(&findings.into_vec());
         }
-        report.duration_ms = begun.elapsed().as_secs_f64() * 1000.0;
+        report.ended(begun.elapsed());
         report
     }
 }

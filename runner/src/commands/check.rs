@@ -3,7 +3,7 @@
 use super::{machine, print_json, sources, status_of, wrong_usage};
 use crate::command_line::{Options, Sources};
 use crate::planner::plan;
-use crate::report::Finding;
+use crate::report::{Finding, plural};
 use crate::stage::Documents;
 use anyhow::Result;
 use cosette_schema::{Diagnostic, Severity};
@@ -41,9 +41,9 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
     } else {
         options.print_findings(&findings, &texts);
         if !options.quiet {
-            let warnings = findings.len() - errors;
-            let _ =
-                writeln!(stdout(), "{number} documents, {steps} steps: {errors} errors, {warnings} warnings");
+            let (documents, steps) = (plural(number, "document"), plural(steps, "step"));
+            let (errors, warnings) = (plural(errors, "error"), plural(findings.len() - errors, "warning"));
+            let _ = writeln!(stdout(), "{documents}, {steps}: {errors}, {warnings}");
         }
     }
     Ok(if errors > 0 { status_of::INVALID } else { status_of::DONE })

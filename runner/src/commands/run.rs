@@ -50,7 +50,8 @@ pub(super) fn execute(options: &Options, prepared: Prepared, sys: &System) -> Re
         print_json(&report)?;
         return Ok(report);
     }
-    let mut terminal = options.terminal();
+    let terminal = options.terminal();
+    let mut terminal = if sys.mode() == Mode::Plan { terminal.planned() } else { terminal };
     let report = prepared.execute(sys, |step| {
         // A reader that has gone away must not stop the stage.
         let _ = terminal.step(step);

@@ -8,12 +8,13 @@ pub mod store;
 mod terminal;
 
 pub use snippet::{Texts, excerpt};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, plural};
 
 use crate::planner::Planned;
 use cosette_plugins::Effect;
 use cosette_schema::{Diagnostic, Severity};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What came of a stage.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -147,6 +148,11 @@ impl From<&Diagnostic> for Finding {
     }
 }
 
+/// Milliseconds with three digits behind the point: finer than that is noise.
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
 impl StepReport {
     /// The report of a step that has not run yet; without findings it will be `applied`.
     pub fn new(planned: &Planned) -> Self {
@@ -208,6 +214,11 @@ impl Report {
             diagnostics: diagnostics.iter().map(Finding::from).collect(),
             steps: Vec::new(),
         }
+    }
+
+    /// Sets how long the stage took.
+    pub fn ended(&mut self, duration: Duration) {
+        self.duration_ms = milliseconds(duration);
     }
 
     /// Adds findings that belong to no step.

@@ -13,6 +13,8 @@ pub struct Terminal<W> {
     colour: bool,
     /// 0: failures and the last line; 1: what changed; 2: what was so already, too.
     detail: u8,
+    /// Whether all this would happen, and does not.
+    planned: bool,
 }
 
 const FAILED: Style = AnsiColor::Red.on_default().bold();
@@ -23,7 +25,13 @@ const WARNED: Style = AnsiColor::Yellow.on_default();
 impl<W: Write> Terminal<W> {
     /// Writes to `out`, in colour or not.
     pub fn new(out: W, colour: bool, detail: u8) -> Self {
-        Self { out, colour, detail }
+        Self { out, colour, detail, planned: false }
+    }
+
+    /// From now on everything is said of what would happen.
+    pub fn planned(mut self) -> Self {
+        self.planned = true;
+        self
     }
 
     /// One step, with what it changed and what went wrong.
@@ -35,6 +43,7 @@ impl<W: Write> Terminal<W> {
                 Outcome::Skipped => (QUIET, "skipped"),
                 Outcome::Unknown => (WARNED, "unknown"),
                 Outcome::Applied if step.changed() == 0 => (QUIET, "unchanged"),
+                Outcome::Applied if self.planned => (APPLIED, "would run"),
                 Outcome::Applied => (APPLIED, "applied"),
             };
             let word = self.paint(style, &format!("{word:<9}"));
@@ -69,11 +78,21 @@ impl<W: Write> Terminal<W> {
         let numbers = &report.summary;
         let style = if report.failed() { FAILED } else { APPLIED };
         let stage = self.paint(style, &report.stage);
-        let changes = if numbers.changed == 1 { "change" } else { "changes" };
+        let (applied, skipped, failed) = (numbers.applied, numbers.skipped, numbers.failed);
+        if self.planned {
+            let unknown = numbers.steps - applied - skipped - failed;
+            let changes = plural(numbers.changed, "change");
+            return writeln!(
+                self.out,
+                "{stage}: {applied} would run, {unknown} cannot be told, {skipped} would be skipped, {failed} would fail; \
+                 {changes} to make"
+            );
+        }
+        let changes = plural(numbers.changed, "change");
+        let time = report.duration_ms;
         writeln!(
             self.out,
-            "{stage}: {} applied, {} skipped, {} failed; {} {changes} in {:.1} ms",
-            numbers.applied, numbers.skipped, numbers.failed, numbers.changed, report.duration_ms
+            "{stage}: {applied} applied, {skipped} skipped, {failed} failed; {changes} in {time:.1} ms"
         )
     }
 
@@ -113,6 +132,11 @@ impl<W: Write> Terminal<W> {
     fn paint(&self, style: Style, text: &str) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// A number of things: `1 change`, `2 changes`.
+pub fn plural(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The text without control characters, which could take hold of the terminal.
