@@ -100,7 +100,7 @@ fn aliases_repeat_what_is_complete_before_them() {
     assert_eq!(tree("- &a [1, &b 2]\n- *a\n- *b\n- &a x\n- *a\n"), "[[1, 2], [1, 2], 2, x, x]");
     assert_eq!(tree("a: &x\nb: *x\n*x : y\n"), "{a: , b: , : y}");
     assert!(refused("- &a [1, *a]\n").contains("1:10 the alias stands within what it names"));
-    assert!(refused("a: *nope\n").contains("1:4 no anchor `&nope` stands before this alias"));
+    assert!(refused("a: *nope\n").contains("1:4 no anchor of this name stands before the alias"));
     assert!(refused("node: *\n").contains("1:7 `*` or `&` without a name; put the value in quotes"));
 }
 
@@ -156,8 +156,13 @@ fn tags_of_texts_are_obeyed_and_unknown_ones_are_warned_of() {
     }
     let (node, findings) = parsed("a: !secret x\nb: !!set {}\n");
     assert_eq!(node.unwrap(), "{a: x, b: {}}");
-    assert!(findings[0].starts_with("warning 1:12 the tag `!secret` has no meaning here"), "{findings:?}");
+    assert!(findings[0].starts_with("warning 1:12 what begins with `!` is a tag in YAML"), "{findings:?}");
     assert_eq!(findings.len(), 2);
+    for text in ["passwd: !", "passwd: !secret"] {
+        let (node, findings) = parsed(text);
+        assert_eq!(node.unwrap(), "{passwd: }");
+        assert_eq!(findings.len(), 1);
+    }
 }
 
 #[test]
@@ -238,6 +243,31 @@ fn syntax_errors_lose_the_text_and_name_place_and_remedy() {
         let message = refused(text);
         assert!(message.starts_with(&format!("error {expected}")), "{text:?}: {message}");
     }
+}
+
+#[test]
+fn no_finding_shows_a_value_because_it_may_be_a_password() {
+    for text in [
+        "passwd: !secret\n",
+        "passwd: *secret\n",
+        "passwd: @secret\n",
+        "passwd: \"secret\n",
+        "passwd: a: secret\n",
+        "passwd: %secret",
+        "passwd: [secret",
+        "passwd: &a &b secret",
+        "passwd: ]secret",
+        "passwd: \"\\secret\"",
+        "passwd: |secret",
+        "passwd: !<secret",
+        "passwd: !!binary secret",
+    ] {
+        let (_, findings) = parsed(text);
+        assert!(!findings.is_empty() && !findings.concat().contains("secret"), "{text:?}: {findings:?}");
+    }
+    let mut findings = Findings::new(Origin::new("test"));
+    let node = parse("passwd: secret\n", &mut findings);
+    assert!(!format!("{node:?}").contains("secret"));
 }
 
 #[test]
