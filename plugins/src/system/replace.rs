@@ -231,7 +231,7 @@ fn copy_xattrs(old: &Result<OwnedFd, Cause>, new: BorrowedFd<'_>, with_acl: bool
 #[cfg(test)]
 mod tests {
     use crate::Action;
-    use crate::system::scratch::{Mounted, Scratch, is_root};
+    use crate::system::scratch::{Mounted, Scratch, is_root, skipped};
     use crate::system::{File, Live, Mode, Owner, System, sys};
     use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
@@ -337,7 +337,7 @@ mod tests {
         scratch.put("/f", "old", 0o644);
         let open = || std::fs::File::open(scratch.at("/f")).unwrap();
         if let Err(error) = sys::set_xattr(open().as_fd(), c"user.test", b"kept") {
-            eprintln!("SKIPPED: extended attributes: the temporary directory has none: {error}");
+            skipped("extended attributes", &format!("the temporary directory has none: {error}"));
             return;
         }
         scratch.apply().write(File::new("/f", "new")).unwrap();
