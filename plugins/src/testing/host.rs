@@ -1,7 +1,7 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
 use crate::system::{Command, Host, Output, Owner};
-use anyhow::Result;
+use anyhow::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
@@ -23,6 +23,7 @@ struct State {
     lives_here: bool,
     commands: Vec<String>,
     answers: Vec<(String, Output)>,
+    refusals: Vec<(String, fn() -> Error)>,
     kernel: BTreeMap<PathBuf, Vec<u8>>,
     links: BTreeMap<PathBuf, PathBuf>,
     variables: HashMap<String, OsString>,
@@ -42,6 +43,11 @@ impl FakeHost {
     pub fn answer(&self, part: &str, status: i32, stdout: &str) {
         let output = Output { status, stdout: stdout.into(), tail: stdout.into() };
         self.state().answers.push((part.to_owned(), output));
+    }
+
+    /// Commands whose shell-quoted line contains `part` cannot be run from now on, for this reason.
+    pub fn refuse(&self, part: &str, reason: fn() -> Error) {
+        self.state().refusals.push((part.to_owned(), reason));
     }
 
     /// From now on this machine lives in whatever tree it is asked about.
@@ -94,6 +100,9 @@ impl Host for FakeHost {
     fn run(&self, _root: &Path, command: &Command) -> Result<Output> {
         let line = line(command);
         let mut state = self.state();
+        if let Some((_, reason)) = state.refusals.iter().find(|(part, _)| line.contains(part.as_str())) {
+            return Err(reason());
+        }
         let answer = state.answers.iter().rev().find(|(part, _)| line.contains(part.as_str()));
         let output = match (answer, line.trim()) {
             (Some((_, output)), _) => output.clone(),
