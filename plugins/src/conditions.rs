@@ -109,7 +109,7 @@ mod tests {
     use super::{Conditions, Verdict};
     use crate::Context;
     use crate::facts::Facts;
-    use crate::system::Mode;
+    use crate::system::{Mode, NoProgram};
     use crate::testing::Machine;
     use cosette_schema::yaml::{self, Value};
     use cosette_schema::{Decode, Findings, Origin, Spanned};
@@ -282,6 +282,14 @@ VERSION_ID=\"12\"
         machine.host.take_commands();
         assert!(matches!(ask(&machine, "{if: reboot, node: other}", Mode::Apply), Ok(Verdict::Skip(_))));
         assert!(machine.host.take_commands().is_empty());
+    }
+
+    #[test]
+    fn without_a_shell_the_question_cannot_be_answered() {
+        let machine = Machine::new("");
+        machine.host.refuse("true", || NoProgram { program: "/bin/sh".into() }.into());
+        let message = ask(&machine, "if: 'true'", Mode::Apply).unwrap_err();
+        assert!(message.contains("no program /bin/sh"), "{message}");
     }
 
     #[test]

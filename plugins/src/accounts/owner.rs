@@ -1,8 +1,9 @@
 //! Owners of files as documents name them: by number, or by the names in `/etc/passwd` and `/etc/group` of
 //! the root. The databases of the machine that runs this are never asked, nor is NSS.
 
-use crate::System;
+use super::{Kind, Table, User};
 use crate::system::Owner;
+use crate::{System, accounts};
 use anyhow::{Context, Result, bail};
 
 /// The owner that `owner`, `group` and `owner_string` of a document ask for: names win over numbers, and of two
@@ -33,14 +34,9 @@ pub(crate) fn resolve(sys: &System, owner: &str) -> Result<Owner> {
     if user.is_empty() {
         bail!("the owner {owner:?} names no user: write `user` or `user:group`");
     }
-    let passwd = database(sys, "/etc/passwd")?;
-    let entry = entries(&passwd, user).find_map(|fields| {
-        let uid = fields.get(2)?.parse().ok()?;
-        Some((uid, fields.get(3)?.parse().ok()?))
-    });
-    let (uid, primary) = match (entry, user.parse()) {
-        (Some((uid, gid)), _) => (uid, Some(gid)),
-        (None, Ok(uid)) => (uid, primary_group(&passwd, uid)),
+    let (uid, primary) = match (accounts::user(sys, user)?, user.parse()) {
+        (Some(user), _) => (user.owner.uid, Some(user.owner.gid)),
+        (None, Ok(uid)) => (uid, primary_group(sys, uid)?),
         (None, Err(_)) => bail!("no user {user:?} in /etc/passwd"),
     };
     let gid = match group {
@@ -55,29 +51,18 @@ pub(crate) fn resolve(sys: &System, owner: &str) -> Result<Owner> {
 }
 
 fn group_id(sys: &System, group: &str) -> Result<u32> {
-    let database = database(sys, "/etc/group")?;
-    entries(&database, group)
-        .find_map(|fields| fields.get(2)?.parse().ok())
-        .or_else(|| group.parse().ok())
-        .with_context(|| format!("no group {group:?} in /etc/group"))
+    match (accounts::group(sys, group)?, group.parse()) {
+        (Some(group), _) => Ok(group.gid),
+        (None, Ok(gid)) => Ok(gid),
+        (None, Err(_)) => bail!("no group {group:?} in /etc/group"),
+    }
 }
 
-fn primary_group(passwd: &str, uid: u32) -> Option<u32> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':').skip(2);
-        (fields.next()?.parse() == Ok(uid)).then(|| fields.next()?.parse().ok())?
-    })
-}
-
-/// The text of a database; a missing one is empty. Comments of accounts (GECOS) may be in any encoding.
-fn database(sys: &System, path: &str) -> Result<String> {
-    let bytes = sys.read(path)?.unwrap_or_default();
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The fields of the lines for a name.
-fn entries<'d>(database: &'d str, name: &str) -> impl Iterator<Item = Vec<&'d str>> {
-    database.lines().map(|line| line.split(':').collect::<Vec<_>>()).filter(move |fields| fields[0] == name)
+fn primary_group(sys: &System, uid: u32) -> Result<Option<u32>> {
+    let passwd = sys.read(Kind::User.path())?.unwrap_or_default();
+    let table = Table::parse(Kind::User, &passwd);
+    let mut owners = table.entries().filter_map(User::of).map(|user| user.owner);
+    Ok(owners.find(|owner| owner.uid == uid).map(|owner| owner.gid))
 }
 
 /// Refuses the number that chown(2) takes for "leave it as it is".

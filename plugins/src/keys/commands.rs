@@ -124,7 +124,7 @@ fn harmless(c: char) -> String {
 mod tests {
     use super::{SHOWN_BYTES, excerpt, failure, label};
     use crate::Action;
-    use crate::system::Output;
+    use crate::system::{Interrupted, NoProgram, Output};
     use crate::testing::Machine;
 
     #[test]
@@ -133,6 +133,22 @@ mod tests {
         let outcome = machine.apply("commands:\n- first\n- exit 3\n- last\n");
         assert_eq!(outcome.commands, ["first", "exit 3", "last"]);
         assert_eq!(outcome.messages(), "Error: test.yaml:3:3: commands[1]: exit ended with status 3\n");
+    }
+
+    #[test]
+    fn what_concerns_all_commands_is_said_once_and_stops_them() {
+        let no_shell = || NoProgram { program: "/bin/sh".into() }.into();
+        let interrupted = || Interrupted { signal: "SIGTERM" }.into();
+        for (reason, message) in
+            [(no_shell as fn() -> anyhow::Error, "no program /bin/sh"), (interrupted, "stopped by SIGTERM")]
+        {
+            let machine = Machine::new("");
+            machine.host.refuse("second", reason);
+            let outcome = machine.apply("commands: [first, second, third]");
+            assert_eq!(outcome.commands, ["first"]);
+            assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+            assert!(outcome.messages().contains(message), "{}", outcome.messages());
+        }
     }
 
     #[test]

@@ -11,16 +11,21 @@
 //! ```text before
 //! -- /etc/passwd
 //! app:x:400:400::/var/lib/app:/sbin/nologin
+//! -- /var/lib/
 //! -- /var/log/journal/ 2755 0:190
 //! ```
 //!
 //! ```text after
+//! -- /var/lib/app/ 0750 400:400
 //! -- /var/lib/app/data/ 0750 400:400
 //! ```
 //!
-//! Differences from yip: a directory that exists keeps its mode and owner unless they are given (yip sets mode
-//! 0000 when none is given); a new one without `permissions` gets 0755; and missing directories above it get
-//! 0755 and belong to root, not the mode and owner of the one that was asked for.
+//! A directory that exists keeps its mode and owner unless they are given; a new one without `permissions` gets
+//! 0755 and belongs to root. Missing directories above it get its owner and mode, with search permission where
+//! there is read permission and without write permission for everybody.
+//!
+//! Differences from yip, which sets mode 0000 when none is given, also on a directory that exists, and gives a
+//! directory above a mode that may keep even its owner out.
 
 use crate::accounts::owner;
 use crate::path::AbsolutePath;
@@ -91,13 +96,14 @@ impl Directory {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Machine;
+    use crate::system::Mode;
+    use crate::testing::{Machine, Tree};
 
     #[test]
-    fn missing_directories_above_are_made_with_0755_and_belong_to_root() {
+    fn missing_directories_above_get_the_owner_and_a_mode_that_lets_in() {
         let machine = Machine::new("");
-        let step = "directories: [{path: /a/b/c, permissions: 0700, owner: 7}]";
-        machine.check(step, "-- /a/b/c/ 0700 7:0\n");
+        let step = "directories: [{path: /a/b, permissions: 01757, owner: 7}]";
+        machine.check(step, "-- /a/ 0755 7:0\n-- /a/b/ 1757 7:0\n");
     }
 
     #[test]
@@ -133,8 +139,8 @@ mod tests {
         let machine = Machine::new(&format!("-- /away -> {target}\n-- /loop -> loop\n"));
         let outcome = machine.apply("directories: [{path: /away/x}, {path: /loop/x}, {path: /../../y}]");
         assert!(outcome.messages().contains("/loop"), "{}", outcome.messages());
-        assert_eq!(outside.path().read_dir().unwrap().count(), 0);
-        assert!(machine.root().join("y").is_dir());
+        assert_eq!(Tree::read(outside.path(), &machine.host).unwrap(), Tree::default());
+        assert!(machine.system(Mode::Apply).exists("/y").unwrap());
     }
 
     #[test]

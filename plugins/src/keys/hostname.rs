@@ -27,7 +27,9 @@
 //! **A name with a random part** (`.UUID`, `.Random`, `uuidv4`, `rand...`) is chosen once: `/etc/hostname` keeps its
 //! name while that has the shape of a newly made one, which is to begin and end with the text around the first
 //! and last `{{ }}`, to be as long, and to have dots and hyphens at the same places. yip chooses another name
-//! every time. Where `/etc/hostname` does not outlive a boot, the name does not either.
+//! every time. Where `/etc/hostname` does not outlive a boot, the name does not either. Likewise, a name that is
+//! made from the one before (`n-{{ .Values.node.hostname }}`) is kept while it is that of the running machine and
+//! begins and ends as the template does: it does not grow.
 //!
 //! **In `/etc/hosts`** one line changes: the first for 127.0.1.1, where there is one (as on Debian), else the
 //! first for 127.0.0.1, on which `localhost` is put first if it is missing. There the name takes the place of
@@ -71,11 +73,12 @@ impl Plugin for Hostname {
         let Some(rendered) = cx.render_required(&self.0) else { return Ok(()) };
         let rendered = rendered.trim();
         validate(rendered)?;
-        let before = cx.attempt(span, current(sys)).flatten();
-        let name = match &before {
-            Some(before) if validate(before).is_ok() && was_made_by(template, rendered, before) => before,
-            _ => rendered,
-        };
+        // What cannot be read is reported when it cannot be written either.
+        let before = current(sys).unwrap_or_default();
+        let kept = before.as_deref().filter(|before| {
+            validate(before).is_ok() && was_made_by(template, rendered, before, cx.facts().hostname())
+        });
+        let name = kept.unwrap_or(rendered);
         cx.attempt(span, sys.set_hostname(name));
         cx.attempt(span, sys.write(File::new("/etc/hostname", format!("{name}\n"))));
         cx.attempt(span, write_hosts(sys, name, before.as_deref()));
@@ -100,23 +103,24 @@ fn write_hosts(sys: &System, name: &str, before: Option<&str>) -> Result<bool> {
     sys.write(File::new("/etc/hosts", content))
 }
 
-/// Whether `name` is what the template gave at an earlier time, when chance was different.
-fn was_made_by(template: &str, rendered: &str, name: &str) -> bool {
-    let Some(((begin, rest), (_, end))) = template.split_once("{{").zip(template.rsplit_once("}}")) else {
+/// Whether `name` is what the template gave at an earlier time, when chance or the name of the running machine
+/// were different.
+fn was_made_by(template: &str, rendered: &str, name: &str, running: &str) -> bool {
+    let Some(((begin, _), (_, end))) = template.split_once("{{").zip(template.rsplit_once("}}")) else {
         return false;
     };
-    let random = std::iter::once(rest)
-        .flat_map(|rest| rest.split("{{"))
-        .filter_map(|action| action.split_once("}}"))
-        .any(|(action, _)| RANDOM_SOURCES.iter().any(|source| action.contains(source)));
-    random
-        && name.len() == rendered.len()
-        && name.starts_with(begin)
-        && name.ends_with(end)
-        && name
-            .bytes()
-            .zip(rendered.bytes())
-            .all(|(a, b)| a == b || !b".-".contains(&a) && !b".-".contains(&b))
+    if !name.starts_with(begin) || !name.ends_with(end) {
+        return false;
+    }
+    let actions = || template.split("{{").skip(1).filter_map(|part| part.split_once("}}"));
+    let mentions = |what: &str| actions().any(|(action, _)| action.contains(what));
+    let same_shape = || {
+        let bytes = name.bytes().zip(rendered.bytes());
+        name.len() == rendered.len()
+            && bytes.into_iter().all(|(a, b)| a == b || !b".-".contains(&a) && !b".-".contains(&b))
+    };
+    RANDOM_SOURCES.into_iter().any(mentions) && same_shape()
+        || mentions(".hostname") && name == running && !(begin.is_empty() && end.is_empty())
 }
 
 /// Whether hostname(7) allows the name.
@@ -142,7 +146,7 @@ fn validate(name: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{validate, was_made_by};
-    use crate::Action;
+    use crate::system::Host;
     use crate::testing::Machine;
 
     #[test]
@@ -190,6 +194,7 @@ mod tests {
     fn each_place_is_attempted_when_another_fails() {
         let machine = Machine::new("-- /etc/hostname/\n-- /etc/hosts\n127.0.0.1 localhost\n");
         let outcome = machine.apply("hostname: web");
+        assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
         assert!(outcome.messages().contains("/etc/hostname"), "{}", outcome.messages());
         machine.assert_tree("-- /etc/hosts\n127.0.0.1 localhost web\n");
     }
@@ -216,6 +221,7 @@ mod tests {
     #[test]
     fn only_a_name_of_the_same_shape_is_kept() {
         let template = "n-{{ trunc 4 .MachineID }}-{{ .Random }}.x";
+        let was_made_by = |template, rendered, name| was_made_by(template, rendered, name, "running");
         assert!(was_made_by(template, "n-abcd-1234.x", "n-abcd-zzzz.x"));
         for other in
             ["localhost", "n-abcd-123.x", "m-abcd-1234.x", "n-abcd-1234.y", "n-abcd-1-34.x", "n-ab.d-1234.x"]
@@ -227,15 +233,25 @@ mod tests {
     }
 
     #[test]
-    fn the_running_machine_is_named_only_from_its_own_root() {
-        let machine = Machine::new("");
-        let outcome = machine.check(
-            "hostname: web",
-            "-- /etc/hostname\nweb\n-- /etc/hosts\n127.0.0.1 localhost web\n::1 localhost\n",
+    fn a_name_made_from_the_one_before_does_not_grow() {
+        let machine = Machine::new("-- /etc/hosts\n127.0.0.1 localhost\n");
+        machine.host.live_here();
+        machine.check(
+            "hostname: 'n-{{ .Values.node.hostname }}'",
+            "-- /etc/hostname\nn-machine\n-- /etc/hosts\n127.0.0.1 localhost n-machine\n",
         );
-        let named =
-            outcome.effects.iter().any(|effect| effect.action == Action::SetHostname && effect.changed);
-        assert!(!named, "the root of a test is not /");
+    }
+
+    #[test]
+    fn the_running_machine_is_named_only_from_its_own_root() {
+        for own in [false, true] {
+            let machine = Machine::new("-- /etc/hosts\n127.0.0.1 localhost\n");
+            if own {
+                machine.host.live_here();
+            }
+            machine.check("hostname: web", "-- /etc/hostname\nweb\n-- /etc/hosts\n127.0.0.1 localhost web\n");
+            assert_eq!(machine.host.hostname().unwrap(), if own { "web" } else { "machine" });
+        }
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Decode for Target {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Machine;
+    use crate::testing::{Machine, Tree};
 
     #[test]
     fn a_link_is_made_with_the_directories_above_it() {
@@ -116,7 +116,7 @@ mod tests {
         let machine = Machine::new(&format!("-- /away -> {}\n-- /loop -> loop\n", outside.path().display()));
         let outcome = machine.apply("links: [{path: /away/x, target: y}, {path: /loop/x, target: y}]");
         assert!(outcome.messages().contains("/loop"), "{}", outcome.messages());
-        assert_eq!(outside.path().read_dir().unwrap().count(), 0);
+        assert_eq!(Tree::read(outside.path(), &machine.host).unwrap(), Tree::default());
     }
 
     #[test]
