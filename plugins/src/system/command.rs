@@ -1,6 +1,8 @@
 //! Commands and what comes of them.
 
 use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
 
 /// A program to run inside the root: standard input is empty, it leads its own process group, and its output
 /// is captured.
@@ -68,3 +70,49 @@ impl Output {
         self.status == 0
     }
 }
+
+/// The root does not hold the program, or not what the program needs to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoProgram {
+    /// The program as it was asked for: a path or a name.
+    pub program: PathBuf,
+}
+
+impl fmt::Display for NoProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the root has no program {}, or not the interpreter it needs", self.program.display())
+    }
+}
+
+impl std::error::Error for NoProgram {}
+
+/// This process may not chroot, so that no command can run in a root other than `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoChroot {
+    /// The root.
+    pub root: PathBuf,
+}
+
+impl fmt::Display for NoChroot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let root = self.root.display();
+        write!(f, "commands cannot run in {root}: chroot is not permitted; run as root or under `unshare -r`")
+    }
+}
+
+impl std::error::Error for NoChroot {}
+
+/// The runner was told to stop, and the command was killed with its process group or not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The name of the signal: `SIGTERM`.
+    pub signal: &'static str,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped by {}", self.signal)
+    }
+}
+
+impl std::error::Error for Interrupted {}

@@ -6,7 +6,7 @@
 mod command;
 mod host;
 
-pub use command::{Command, Output};
+pub use command::{Command, Interrupted, NoChroot, NoProgram, Output};
 pub use host::Host;
 
 use crate::{Action, Effect};
