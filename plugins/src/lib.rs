@@ -15,6 +15,7 @@ pub mod system;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod units;
 
 pub use context::Context;
 pub use effect::{Action, Effect};
