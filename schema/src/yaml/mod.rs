@@ -1,11 +1,30 @@
 //! A YAML tree that remembers where everything stands, read by the rules of yaml.v3.
+//!
+//! **A syntax error loses the whole text**: one clear error, and no tree. Behind the place where YAML breaks
+//! nothing is certain, and what stands before it may be the first half of something (a step without its `if:`,
+//! a list of commands without the last ones). A machine that boots without one file is better off than one that
+//! runs half of it. The same holds for an alias without an anchor, a merge key that cannot be merged and an
+//! exceeded budget.
+//!
+//! Only the first document of a stream is read, as yaml.v3 does; that others follow is a warning.
+//!
+//! **Budgets** bound memory and time for hostile texts: [`TEXT_LIMIT`], [`NODE_LIMIT`], [`COPY_LIMIT`],
+//! [`DEPTH_LIMIT`]. Because of the last one, the tree may be walked recursively.
+
+mod binary;
+mod map;
+mod parser;
+mod syntax;
+mod tree;
 
 use crate::{Findings, Span};
+
+pub use tree::{COPY_LIMIT, DEPTH_LIMIT, NODE_LIMIT, TEXT_LIMIT};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// Where it stands.
+    /// Where it stands. What an alias or a merge key brings in stands where it was written first.
     pub span: Span,
     /// What it is.
     pub value: Value,
@@ -36,7 +55,7 @@ pub struct Scalar {
 pub enum Style {
     /// Without quotes.
     Plain,
-    /// Within single or double quotes.
+    /// Within single or double quotes, or marked as a text by the tag `!!str`.
     Quoted,
     /// Behind `|`; `indent` is the number of columns that the source has before the text of each line.
     Literal {
@@ -48,7 +67,7 @@ pub enum Style {
 }
 
 impl Node {
-    /// What kind of thing it is, for messages: `a list`, `a map`, `null`, `a text`.
+    /// What kind of thing it is, for messages: `a list`, `a map`, `null`, `a single value`.
     pub fn kind(&self) -> &'static str {
         match &self.value {
             Value::List(_) => "a list",
@@ -62,6 +81,14 @@ impl Node {
     pub fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.is_null())
     }
+
+    /// The text of a scalar; nothing for a list or a map.
+    pub fn text(&self) -> Option<&str> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(&scalar.text),
+            _ => None,
+        }
+    }
 }
 
 impl Scalar {
@@ -72,6 +99,12 @@ impl Scalar {
 }
 
 /// Reads the first document of a YAML stream. Nothing is returned when there is none or it cannot be read.
-pub fn parse(_text: &str, _findings: &mut Findings) -> Option<Node> {
-    None
+pub fn parse(text: &str, findings: &mut Findings) -> Option<Node> {
+    match tree::build(text, findings) {
+        Ok(node) => node,
+        Err(problem) => {
+            findings.error(problem.span, problem.message).help = problem.help;
+            None
+        }
+    }
 }
