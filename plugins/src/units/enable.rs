@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::install::expand;
-use super::links::{self, make_link};
+use super::links;
 use super::lookup::{CONFIGURATION, Found, Lookup, Unit};
 use super::name::{Shape, UnitName};
 use crate::System;
@@ -178,7 +178,7 @@ impl Enabling<'_> {
                 bail!("{} is a link to {} already", at.display(), written.display());
             }
         }
-        self.report.changed |= make_link(self.sys, &target, at)?;
+        self.report.changed |= self.sys.symlink(&target, at, false)?;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use crate::System;
 use crate::system::Kind;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
@@ -51,16 +51,6 @@ pub(super) fn is_mask(sys: &System, path: &Path) -> Result<bool> {
         return Ok(true);
     }
     Ok(sys.metadata(path)?.is_some_and(|found| found.kind == Kind::File && found.size == 0))
-}
-
-/// Makes a link, in the place of another one if need be, and its directory.
-pub(super) fn make_link(sys: &System, target: &Path, at: &Path) -> Result<bool> {
-    if let Some(dir) = at.parent()
-        && !sys.exists(dir)?
-    {
-        sys.create_dir(dir, None, None)?;
-    }
-    sys.symlink(target, at, false).with_context(|| format!("cannot make the link {}", at.display()))
 }
 
 /// The names in a path, the last one first.

@@ -1,6 +1,6 @@
 //! Masks: links to `/dev/null` in the place of units, so that nothing can start them.
 
-use super::links::{self, make_link};
+use super::links;
 use super::lookup::CONFIGURATION;
 use super::{Report, UnitName};
 use crate::System;
@@ -21,7 +21,7 @@ pub fn mask(sys: &System, name: &UnitName) -> Result<Report> {
         Some(_) => bail!("cannot mask {name}: {} is in its place; {remedy}", at.display()),
     }
     let target = sys.read_link(&at)?.unwrap_or_else(|| PathBuf::from("/dev/null"));
-    let changed = make_link(sys, &target, &at)?;
+    let changed = sys.symlink(&target, &at, false)?;
     Ok(Report { changed, ..Report::default() })
 }
 

@@ -1,0 +1,232 @@
+//! From a path to a place: the directory that holds its last name.
+//!
+//! **Invariants:** no path leads out of the root: the kernel resolves it with `RESOLVE_IN_ROOT`, or it is
+//! walked one name at a time along open directories, never through a link that the walk did not read itself.
+//! What is about to be changed is never reached through a link that somebody else could have put there.
+
+use super::cause::Cause;
+use super::metadata::Attributes;
+use super::tree::{Dir, Found, Tree, absolute};
+use super::{Kind, Owner};
+use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+/// As many links as the kernel follows in one path.
+const MAX_LINKS: usize = 40;
+
+/// How to get from a path to a place.
+#[derive(Clone, Copy)]
+pub(super) struct Route {
+    /// Whether a link in the last place is followed.
+    pub(super) follow_last: bool,
+    /// Whether links are followed whoever made them: for reading only.
+    pub(super) any_link: bool,
+    /// What directories get that are missing on the way; when nothing is given, none is made.
+    pub(super) parents: Option<Attributes>,
+}
+
+/// Where a path leads.
+pub(super) struct Place {
+    /// The directory.
+    pub(super) dir: Dir,
+    /// The name in it; nothing when the path leads to the directory itself, like `/` or `..`.
+    pub(super) name: Option<OsString>,
+    /// What stands there.
+    pub(super) found: Option<Found>,
+}
+
+impl Place {
+    /// Its path from the root, without links.
+    pub(super) fn path(&self) -> PathBuf {
+        self.name.as_ref().map_or_else(|| self.dir.path.clone(), |name| self.dir.path.join(name))
+    }
+
+    /// The name; the root itself has none.
+    pub(super) fn name(&self) -> Result<&OsStr> {
+        self.name.as_deref().context("the path does not end in a name")
+    }
+}
+
+/// openat2(2) below a directory, with `..` and absolute links staying in it. Magic links such as
+/// `/proc/self/fd/1` are refused: they lead anywhere.
+pub(super) fn open_in(
+    root: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlag,
+    resolve: ResolveFlag,
+) -> nix::Result<OwnedFd> {
+    let inside = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(resolve | inside);
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let mut attempts = 0;
+    loop {
+        match openat2(root, path, how) {
+            // A rename or a mount anywhere on the machine, while `..` was resolved.
+            Err(Errno::EAGAIN) if attempts < 1000 => attempts += 1,
+            Err(Errno::EINTR) => {}
+            result => return result,
+        }
+    }
+}
+
+impl Tree {
+    /// Finds the place. Nothing is returned when a directory on the way is missing and none is to be made.
+    /// Directories that were made are added to `made`, also when an error follows.
+    pub(super) fn resolve(
+        &self,
+        base: &Dir,
+        path: &Path,
+        route: Route,
+        made: &mut Vec<PathBuf>,
+    ) -> Result<Option<Place>> {
+        if self.is_disk()
+            && let Some(name) = path.file_name()
+        {
+            let parent = path.parent().unwrap_or(Path::new(""));
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY;
+            match open_in(base.handle()?, parent, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) {
+                Ok(handle) => {
+                    let dir = Dir::open(without_parents(&base.path, parent), handle);
+                    let found = self.look(&dir, name)?;
+                    if !(route.follow_last && found.is_some_and(|found| found.kind() == Kind::Symlink)) {
+                        return Ok(Some(Place { dir, name: Some(name.to_owned()), found }));
+                    }
+                }
+                Err(Errno::ENOENT) if route.parents.is_none() => return Ok(None),
+                // A link, or something that the walk can name.
+                Err(_) => {}
+            }
+        }
+        self.walk(base, path, route, made)
+    }
+
+    /// The same one name at a time, for paths with links or missing directories, and for plans.
+    fn walk(&self, base: &Dir, path: &Path, route: Route, made: &mut Vec<PathBuf>) -> Result<Option<Place>> {
+        let mut above: Vec<Dir> = Vec::new();
+        let mut dir = base.clone();
+        let mut rest: Vec<OsString> = Vec::new();
+        push(&mut rest, path);
+        let mut links = 0;
+        while let Some(name) = rest.pop() {
+            if name == "/" {
+                dir = above.drain(..).next().unwrap_or(dir);
+                continue;
+            }
+            if name == ".." {
+                dir = above.pop().unwrap_or(dir);
+                continue;
+            }
+            let shown = || dir.path.join(&name).display().to_string();
+            let found = self.look(&dir, &name).with_context(shown)?;
+            let last = rest.is_empty();
+            match found.map(|found| (found, found.kind())) {
+                Some((link, Kind::Symlink)) if !last || route.follow_last => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Cause(Errno::ELOOP).into());
+                    }
+                    if !route.any_link {
+                        self.check_link(&dir, &name, &link)?;
+                    }
+                    push(&mut rest, &self.target(&dir, &name).with_context(shown)?);
+                }
+                found if last => {
+                    return Ok(Some(Place { dir, name: Some(name), found: found.map(|(found, _)| found) }));
+                }
+                Some((_, Kind::Directory)) => {
+                    let next = self.enter(&dir, &name).with_context(shown)?;
+                    above.push(std::mem::replace(&mut dir, next));
+                }
+                Some((_, kind)) => match route.parents {
+                    Some(_) => bail!("{} is {kind}, not a directory", shown()),
+                    None => return Ok(None),
+                },
+                None => {
+                    let Some(attributes) = route.parents else { return Ok(None) };
+                    let next = self.make_dir(&dir, &name, attributes).with_context(shown)?;
+                    made.push(next.path.clone());
+                    above.push(std::mem::replace(&mut dir, next));
+                }
+            }
+        }
+        let found = Some(self.look_at(&dir)?);
+        Ok(Some(Place { dir, name: None, found }))
+    }
+
+    /// Refuses a link that somebody else could have put there, and could turn elsewhere at any time: one that
+    /// does not belong to root or to the user of this process, or in a directory where others may replace it.
+    fn check_link(&self, dir: &Dir, name: &OsStr, link: &Found) -> Result<()> {
+        let holder = self.look_at(dir)?.metadata;
+        let path = dir.path.join(name);
+        let path = path.display();
+        for (owner, what) in [(link.metadata.owner, "it"), (holder.owner, "its directory")] {
+            if !self.trusts(owner) {
+                let uid = owner.uid;
+                bail!(
+                    "the link {path} is not followed, because {what} belongs to user {uid}: name its target"
+                );
+            }
+        }
+        let sticky = holder.mode & 0o1000 != 0;
+        let group = holder.owner.gid != 0 && holder.owner.gid != self.effective.gid;
+        let writable = holder.mode & 0o002 != 0 || (group && holder.mode & 0o020 != 0);
+        if writable && !sticky {
+            bail!(
+                "the link {path} is not followed, because others may write to its directory: name its target"
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether the owner could only do what this process can do as well. In a user namespace, the files of
+    /// users from outside belong to nobody, and this process has no more power over them than anybody else.
+    pub(super) fn trusts(&self, owner: Owner) -> bool {
+        let Owner { uid, .. } = owner;
+        uid == 0
+            || uid == self.effective.uid
+            || uid == self.process.uid
+            || (uid == 65534 && self.is_namespaced())
+    }
+
+    /// Whether not every user exists here, so that some appear as the overflow user.
+    fn is_namespaced(&self) -> bool {
+        let map = self.host.kernel_file(Path::new("/proc/self/uid_map")).ok().flatten().unwrap_or_default();
+        let map = String::from_utf8_lossy(&map);
+        let users: u64 =
+            map.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum();
+        users != 0 && users < u64::from(u32::MAX)
+    }
+}
+
+/// Puts the names of a path on the stack, the first on top.
+fn push(rest: &mut Vec<OsString>, path: &Path) {
+    rest.extend(path.components().rev().filter_map(|component| match component {
+        Component::CurDir | Component::Prefix(_) => None,
+        other => Some(other.as_os_str().to_owned()),
+    }));
+}
+
+/// A path below a directory with each `..` taken away along with the name before it, which is right where no
+/// link is involved.
+fn without_parents(base: &Path, path: &Path) -> PathBuf {
+    let mut result = base.to_owned();
+    let mut depth = 0;
+    for component in absolute(path).components() {
+        match component {
+            Component::Normal(name) => {
+                result.push(name);
+                depth += 1;
+            }
+            Component::ParentDir if depth > 0 => {
+                result.pop();
+                depth -= 1;
+            }
+            _ => {}
+        }
+    }
+    result
+}
