@@ -20,6 +20,7 @@ pub struct FakeHost {
 #[derive(Debug, Default)]
 struct State {
     hostname: String,
+    lives_here: bool,
     commands: Vec<String>,
     answers: Vec<(String, Output)>,
     kernel: BTreeMap<PathBuf, Vec<u8>>,
@@ -41,6 +42,11 @@ impl FakeHost {
     pub fn answer(&self, part: &str, status: i32, stdout: &str) {
         let output = Output { status, stdout: stdout.into(), tail: stdout.into() };
         self.state().answers.push((part.to_owned(), output));
+    }
+
+    /// From now on this machine lives in whatever tree it is asked about.
+    pub fn live_here(&self) {
+        self.state().lives_here = true;
     }
 
     /// Gives the kernel a file below `/proc` or `/sys`.
@@ -159,6 +165,10 @@ impl Host for FakeHost {
     /// What was never given away belongs to root.
     fn owner(&self, device: u64, inode: u64, _found: Owner) -> Owner {
         self.state().owners.get(&(device, inode)).copied().unwrap_or(Owner { uid: 0, gid: 0 })
+    }
+
+    fn lives_in(&self, _root: &Path) -> bool {
+        self.state().lives_here
     }
 
     fn architecture(&self) -> &'static str {
