@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod conditions;
 pub mod context;
 pub mod effect;
+pub mod env_file;
 pub mod facts;
 pub mod keys;
 pub mod plugin;

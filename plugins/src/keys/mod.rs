@@ -1,13 +1,22 @@
 //! One file for each key of a step; the name of the file is the key.
 
 mod dns;
+mod environment;
+mod environment_file;
 mod systemctl;
+mod systemd_firstboot;
 
 use crate::Registered;
 
 /// All plugins. Their order is the order of execution within a step, which is yip's: files exist before
 /// commands run, and commands run before users are made.
-pub const PLUGINS: &[Registered] = &[Registered::of::<dns::Dns>(), Registered::of::<systemctl::Systemctl>()];
+pub const PLUGINS: &[Registered] = &[
+    Registered::of::<dns::Dns>(),
+    Registered::of::<systemctl::Systemctl>(),
+    Registered::of::<environment::Environment>(),
+    Registered::of::<environment_file::EnvironmentFile>(),
+    Registered::of::<systemd_firstboot::SystemdFirstboot>(),
+];
 
 #[cfg(test)]
 mod tests {

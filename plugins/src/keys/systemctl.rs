@@ -51,7 +51,8 @@ use std::path::{Path, PathBuf};
 
 record! {
     /// What shall become of units. Without one of the known suffixes, `.service` is meant.
-    #[derive(Debug)]
+    ///
+    /// The content of drop-ins may hold secrets, and so this has no `Debug`.
     pub(crate) struct Systemctl {
         /// Drop-ins to write.
         overrides: Vec<Override>,
@@ -76,7 +77,6 @@ record! {
 
 record! {
     /// A drop-in for one unit.
-    #[derive(Debug)]
     struct Override {
         /// The unit, of any kind; without one of the known suffixes `.service` is meant.
         service: Unit = required,
@@ -223,8 +223,8 @@ impl Systemctl {
         cx.warn(
             first.0.span,
             format!(
-                "systemd is not running in this root: {} is not started, now or at the next boot; to have it \
-                 started at boot, `enable` it",
+                "systemd is not running in this root, so this does not start, now or at the next boot: {}; \
+                 `enable` what shall start at boot",
                 names.join(", ")
             ),
         );
@@ -281,5 +281,240 @@ fn systemctl(sys: &System, arguments: &[&str]) -> Result<()> {
             bail!("`{label}` ended with status {}: {said}", output.status);
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Machine, Outcome};
+
+    const UNITS: &str = "\
+-- /usr/lib/systemd/system/multi-user.target
+[Unit]
+-- /usr/lib/systemd/system/web.service
+[Install]
+WantedBy=multi-user.target
+-- /usr/lib/systemd/system/static.service
+[Service]
+-- /usr/lib/systemd/system/hostile.service
+[Install]
+WantedBy=../../../evil.target multi-user.target /etc/x.target
+Alias=../../escape.service
+Also=../web.service loop-a.service
+-- /usr/lib/systemd/system/loop-a.service -> loop-b.service
+-- /usr/lib/systemd/system/loop-b.service -> loop-a.service
+";
+    const WEB: &str =
+        "-- /etc/systemd/system/multi-user.target.wants/web.service -> /usr/lib/systemd/system/web.service\n";
+
+    /// A machine that runs systemd, as a pretended kernel shows it.
+    fn booted(tree: &str) -> Machine {
+        let machine = Machine::new(&format!("{tree}-- /run/systemd/system/\n"));
+        machine.host.live_here();
+        machine
+    }
+
+    #[track_caller]
+    fn assert_messages(outcome: &Outcome, expected: &[&str]) {
+        let messages = outcome.messages();
+        assert_eq!(messages.lines().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn drop_ins_belong_to_units_of_every_kind() {
+        Machine::new("").check(
+            "systemctl:\n  overrides:\n  - {service: foo.timer, content: x}\n  - {service: foo, name: a, content: y}\n\
+             \x20 - {service: bar@x, name: b.conf, content: z}\n",
+            "-- /etc/systemd/system/foo.timer.d/override-yip.conf 0644 0:0 no-newline\nx\n\
+             -- /etc/systemd/system/foo.service.d/a.conf 0644 0:0 no-newline\ny\n\
+             -- /etc/systemd/system/bar@x.service.d/b.conf 0644 0:0 no-newline\nz\n",
+        );
+    }
+
+    #[test]
+    fn an_override_without_unit_or_content_or_with_a_path_is_an_error_and_the_others_are_written() {
+        let machine = Machine::new("");
+        let outcome = machine.apply(
+            "systemctl:\n  overrides:\n  - {content: x}\n  - {service: a}\n  - {service: a, name: ../../b, content: x}\n\
+             \x20 - {service: ../a, content: x}\n  - {service: good, content: x}\n",
+        );
+        assert_messages(
+            &outcome,
+            &[
+                "Error: test.yaml:3:5: missing key `service`",
+                "Error: test.yaml:4:5: missing key `content`",
+                "Error: test.yaml:5:24: \"../../b\" is not the name of a drop-in: it contains `/`; give the name \
+                 only; the directory follows from `service`",
+                "Error: test.yaml:6:15: \"../a\" is not the name of a unit: it contains '/'",
+            ],
+        );
+        machine
+            .assert_tree("-- /etc/systemd/system/good.service.d/override-yip.conf 0644 0:0 no-newline\nx\n");
+    }
+
+    #[test]
+    fn one_unit_that_fails_does_not_keep_the_others() {
+        let machine = Machine::new(UNITS);
+        let outcome =
+            machine.apply("systemctl:\n  enable: [missing, ../../etc/passwd, static, loop-a, web]\n");
+        assert_messages(
+            &outcome,
+            &[
+                "Error: test.yaml:2:21: \"../../etc/passwd\" is not the name of a unit: it contains '/'",
+                "Error: test.yaml:2:12: there is no unit missing.service",
+                "Warning: test.yaml:2:39: static.service has no [Install] section that says how to enable it: it is \
+                 meant to be started by another unit, a socket, a timer or the like",
+                "Error: test.yaml:2:47: /usr/lib/systemd/system/loop-a.service leads through too many links",
+            ],
+        );
+        machine.assert_tree(WEB);
+    }
+
+    #[test]
+    fn what_a_unit_file_says_cannot_leave_the_directory_of_units() {
+        let machine = Machine::new(UNITS);
+        let outcome = machine.apply("systemctl: {enable: [hostile]}");
+        assert_eq!(outcome.findings.len(), 5, "{}", outcome.messages());
+        machine.assert_tree(
+            "-- /etc/systemd/system/multi-user.target.wants/hostile.service -> \
+             /usr/lib/systemd/system/hostile.service\n",
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_for_a_unit_is_refused() {
+        let large = format!("[Install]\nWantedBy=multi-user.target\n{}", "#\n".repeat(1 << 19));
+        let machine = Machine::new(&format!("-- /usr/lib/systemd/system/huge.service\n{large}"));
+        let outcome = machine.apply("systemctl: {enable: [huge]}");
+        assert!(outcome.messages().contains("too many for a unit file"), "{}", outcome.messages());
+        machine.assert_tree("");
+    }
+
+    #[test]
+    fn masks_come_and_go_and_never_replace_a_real_unit() {
+        let real = "-- /etc/systemd/system/real.service\n[Service]\n";
+        let machine =
+            Machine::new(&format!("{UNITS}{real}-- /etc/systemd/system/web.service -> /dev/null\n"));
+        let outcome = machine.apply("systemctl: {mask: [real, gone], unmask: [web, real], enable: [web]}");
+        assert_messages(
+            &outcome,
+            &[
+                "Warning: test.yaml:1:47: real.service is unmasked and masked: in the end it is masked",
+                "Error: test.yaml:1:20: cannot mask real.service: /etc/systemd/system/real.service is in its place; \
+                 move the unit file to /usr/lib/systemd/system, or disable the unit first",
+            ],
+        );
+        machine.assert_tree(&format!(
+            "-- /etc/systemd/system/web.service removed\n-- /etc/systemd/system/gone.service -> /dev/null\n{WEB}"
+        ));
+    }
+
+    #[test]
+    fn disabling_twice_changes_nothing_more() {
+        let machine = Machine::new(&format!("{UNITS}{WEB}"));
+        let gone = "-- /etc/systemd/system/multi-user.target.wants/web.service removed\n\
+                    -- /etc/systemd/system/\n";
+        machine.check("systemctl: {disable: [web]}", gone);
+    }
+
+    #[test]
+    fn enabling_an_alias_twice_is_fine() {
+        let unit = "-- /usr/lib/systemd/system/a.service\n[Install]\nAlias=b.service\n";
+        Machine::new(unit).check(
+            "systemctl: {enable: [a, b]}",
+            "-- /etc/systemd/system/b.service -> /usr/lib/systemd/system/a.service\n",
+        );
+    }
+
+    #[test]
+    fn with_a_merged_usr_an_equal_link_is_left_as_it_is() {
+        let wanted = "-- /etc/systemd/system/multi-user.target.wants/web.service -> ";
+        let machine =
+            Machine::new(&format!("{UNITS}-- /lib -> usr/lib\n{wanted}/lib/systemd/system/web.service\n"));
+        machine.check("systemctl: {enable: [web]}", "");
+    }
+
+    #[test]
+    fn upheld_units_get_their_links() {
+        let unit = "-- /usr/lib/systemd/system/a.service\n[Install]\nUpheldBy=b.service\n\
+                    -- /usr/lib/systemd/system/b.service\n[Service]\n";
+        Machine::new(unit).check(
+            "systemctl: {enable: [a]}",
+            "-- /etc/systemd/system/b.service.upholds/a.service -> /usr/lib/systemd/system/a.service\n",
+        );
+    }
+
+    #[test]
+    fn without_a_running_systemd_what_should_start_and_never_will_is_said_once() {
+        let machine = Machine::new(UNITS);
+        let outcome = machine.apply(
+            "systemctl: {enable: [web], start: [web, one, two], restart: [web], stop: [a], reload: [b]}",
+        );
+        assert_messages(
+            &outcome,
+            &[
+                "Warning: test.yaml:1:41: systemd is not running in this root, so this does not start, now or \
+                 at the next boot: one.service, two.service; `enable` what shall start at boot",
+            ],
+        );
+        assert!(outcome.commands.is_empty(), "{:?}", outcome.commands);
+        machine.assert_tree(WEB);
+    }
+
+    #[test]
+    fn a_running_systemd_reads_changed_units_again_and_then_starts() {
+        let machine = booted(UNITS);
+        let step = "systemctl: {enable: [web], start: [a], restart: [b], stop: [c], reload: [d]}";
+        let verbs = [
+            "systemctl --no-block stop c.service",
+            "systemctl --no-block start a.service",
+            "systemctl --no-block restart b.service",
+            "systemctl --no-block reload d.service",
+        ];
+        let outcome = machine.check(step, WEB);
+        assert_eq!(outcome.commands[0], "systemctl daemon-reload");
+        assert_eq!(outcome.commands[1..], verbs);
+        assert_eq!(outcome.effects.last().unwrap().target, "systemctl reload d.service");
+        assert_eq!(machine.apply(step).commands, verbs, "units that did not change are not read again");
+    }
+
+    #[test]
+    fn a_unit_that_does_not_start_is_an_error_and_the_next_is_started() {
+        let machine = booted(UNITS);
+        machine.host.answer("start a.service", 5, "Failed to start a.service: Unit a.service not found.\n");
+        let outcome = machine.apply("systemctl: {start: [a, web]}");
+        assert_messages(
+            &outcome,
+            &[
+                "Error: test.yaml:1:21: `systemctl start a.service` ended with status 5: Failed to start a.service: \
+               Unit a.service not found.",
+            ],
+        );
+        assert_eq!(outcome.commands.len(), 2);
+    }
+
+    #[test]
+    fn the_systemd_of_an_initramfs_is_not_the_one_of_the_new_root() {
+        let machine = booted(UNITS);
+        machine.host.kernel_file("/proc/1/mountinfo", "1 1 0:2 / / rw - rootfs rootfs rw\n");
+        machine.host.kernel_file("/proc/self/mountinfo", "30 1 7:0 / / ro - ext4 /dev/loop0 ro\n");
+        let outcome = machine.apply("systemctl: {start: [web]}");
+        assert!(outcome.messages().contains("systemd is not running"), "{}", outcome.messages());
+        assert!(outcome.commands.is_empty());
+    }
+
+    #[test]
+    fn a_plan_tells_the_links_and_makes_none() {
+        let machine = Machine::new(UNITS);
+        let planned =
+            machine.plan("systemctl: {enable: [web], mask: [x], overrides: [{service: web, content: x}]}");
+        assert!(planned.findings.is_empty(), "{}", planned.messages());
+        assert!(
+            planned
+                .effects
+                .iter()
+                .any(|effect| effect.changed && effect.target.ends_with("wants/web.service"))
+        );
+        machine.assert_tree("");
     }
 }

@@ -42,28 +42,30 @@ pub enum Shape {
 impl UnitName {
     /// Reads a whole name, by the rules of systemd.unit(5).
     pub fn parse(text: &str) -> Result<Self> {
-        let Some((stem, kind)) = text.rsplit_once('.') else {
-            bail!("{text:?} is not the name of a unit: it does not end in `.service` or the like");
-        };
-        if !KINDS.contains(&kind) {
-            bail!("{text:?} is not the name of a unit: there are no units of kind {kind:?}");
-        }
-        if stem.is_empty() || stem.starts_with('@') {
-            bail!("{text:?} is not the name of a unit: nothing stands before `@` or the suffix");
-        }
-        if let Some(bad) = stem.chars().find(|c| !c.is_ascii_alphanumeric() && !"@:-_.\\".contains(*c)) {
-            bail!("{text:?} is not the name of a unit: it contains {bad:?}");
-        }
-        if text.len() > LONGEST {
-            bail!("the name of a unit has {} characters, and {LONGEST} are possible", text.len());
-        }
-        Ok(Self(text.to_owned()))
+        Self::checked(text.to_owned(), text)
     }
 
     /// Reads a name as a person writes it: without one of the known suffixes it is a service.
     pub fn complete(text: &str) -> Result<Self> {
         let whole = text.rsplit_once('.').is_some_and(|(_, kind)| KINDS.contains(&kind));
-        if whole || text.is_empty() { Self::parse(text) } else { Self::parse(&format!("{text}.service")) }
+        let name = if whole || text.is_empty() { text.to_owned() } else { format!("{text}.service") };
+        Self::checked(name, text)
+    }
+
+    fn checked(name: String, written: &str) -> Result<Self> {
+        let Some((stem, _)) = name.rsplit_once('.').filter(|(_, kind)| KINDS.contains(kind)) else {
+            bail!("{written:?} is not the name of a unit: it does not end in `.service` or the like");
+        };
+        if stem.is_empty() || stem.starts_with('@') {
+            bail!("{written:?} is not the name of a unit: nothing stands before `@` or the suffix");
+        }
+        if let Some(bad) = stem.chars().find(|c| !c.is_ascii_alphanumeric() && !"@:-_.\\".contains(*c)) {
+            bail!("{written:?} is not the name of a unit: it contains {bad:?}");
+        }
+        if name.len() > LONGEST {
+            bail!("the name of a unit has {} characters, and {LONGEST} are possible", name.len());
+        }
+        Ok(Self(name))
     }
 
     /// The whole name.
