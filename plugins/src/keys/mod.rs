@@ -3,9 +3,13 @@
 mod commands;
 mod directories;
 mod dns;
+mod environment;
+mod environment_file;
 mod files;
 mod hostname;
 mod links;
+mod systemctl;
+mod systemd_firstboot;
 
 use crate::Registered;
 
@@ -18,6 +22,10 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<links::Links>(),
     Registered::of::<commands::Commands>(),
     Registered::of::<hostname::Hostname>(),
+    Registered::of::<systemctl::Systemctl>(),
+    Registered::of::<environment::Environment>(),
+    Registered::of::<environment_file::EnvironmentFile>(),
+    Registered::of::<systemd_firstboot::SystemdFirstboot>(),
 ];
 
 #[cfg(test)]
