@@ -1,12 +1,22 @@
 //! One file for each key of a step; the name of the file is the key.
 
+mod authorized_keys;
+mod delete_entities;
 mod dns;
+mod ensure_entities;
+mod users;
 
 use crate::Registered;
 
 /// All plugins. Their order is the order of execution within a step, which is yip's: files exist before
 /// commands run, and commands run before users are made.
-pub const PLUGINS: &[Registered] = &[Registered::of::<dns::Dns>()];
+pub const PLUGINS: &[Registered] = &[
+    Registered::of::<dns::Dns>(),
+    Registered::of::<ensure_entities::EnsureEntities>(),
+    Registered::of::<delete_entities::DeleteEntities>(),
+    Registered::of::<users::Users>(),
+    Registered::of::<authorized_keys::AuthorizedKeys>(),
+];
 
 #[cfg(test)]
 mod tests {
