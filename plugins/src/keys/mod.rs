@@ -10,6 +10,11 @@ mod hostname;
 mod links;
 mod systemctl;
 mod systemd_firstboot;
+mod authorized_keys;
+mod delete_entities;
+mod dns;
+mod ensure_entities;
+mod users;
 
 use crate::Registered;
 
@@ -26,6 +31,10 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<environment::Environment>(),
     Registered::of::<environment_file::EnvironmentFile>(),
     Registered::of::<systemd_firstboot::SystemdFirstboot>(),
+    Registered::of::<ensure_entities::EnsureEntities>(),
+    Registered::of::<delete_entities::DeleteEntities>(),
+    Registered::of::<users::Users>(),
+    Registered::of::<authorized_keys::AuthorizedKeys>(),
 ];
 
 #[cfg(test)]
