@@ -171,8 +171,9 @@ impl System {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::scratch::Scratch;
+    use crate::system::scratch::{Scratch, is_root};
     use crate::system::{Command, File};
+    use nix::fcntl::{AT_FDCWD, AtFlags};
 
     #[test]
     fn what_is_there_is_read_and_what_is_not_is_none() {
@@ -260,8 +261,7 @@ mod tests {
         assert!(!sys.set_hostname("a-name-of-tests").unwrap());
         assert!(sys.take_effects().is_empty());
         assert_eq!(machine.host().hostname().unwrap(), before);
-    use crate::system::scratch::{Scratch, is_root};
-    use nix::fcntl::{AT_FDCWD, AtFlags};
+    }
 
     #[test]
     fn what_will_be_written_back_is_read_through_no_link_that_a_user_made() {
