@@ -1,1 +1,3 @@
 //! The stage runner: sources, planner, executor, reports.
+
+pub mod sandbox;
