@@ -94,3 +94,82 @@ impl<H: Host> Host for PretendedOwners<H> {
         self.host.architecture()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+
+    /// The host of a user who may not give files away.
+    struct Refusing;
+
+    impl Host for Refusing {
+        fn set_owner(&self, _: BorrowedFd<'_>, owner: Owner) -> Result<()> {
+            if owner.uid == 0 { Ok(()) } else { bail!("invalid argument") }
+        }
+
+        fn owner(&self, _: u64, _: u64, found: Owner) -> Owner {
+            found
+        }
+
+        fn run(&self, _: &Path, _: &Command) -> Result<Output> {
+            unreachable!()
+        }
+
+        fn hostname(&self) -> Result<String> {
+            unreachable!()
+        }
+
+        fn set_hostname(&self, _: &str) -> Result<()> {
+            unreachable!()
+        }
+
+        fn kernel_file(&self, _: &Path) -> Result<Option<Vec<u8>>> {
+            unreachable!()
+        }
+
+        fn kernel_dir(&self, _: &Path) -> Result<Option<Vec<OsString>>> {
+            unreachable!()
+        }
+
+        fn kernel_link(&self, _: &Path) -> Result<Option<PathBuf>> {
+            unreachable!()
+        }
+
+        fn variable(&self, _: &str) -> Option<OsString> {
+            unreachable!()
+        }
+
+        fn now(&self) -> SystemTime {
+            unreachable!()
+        }
+
+        fn random(&self, _: &mut [u8]) {}
+
+        fn architecture(&self) -> &'static str {
+            unreachable!()
+        }
+    }
+
+    #[test]
+    fn an_owner_that_cannot_be_given_is_remembered_until_one_can() {
+        let file = tempfile::tempfile().unwrap();
+        let found = file.metadata().unwrap();
+        let (device, inode) = (found.dev(), found.ino());
+        let (root, other, nobody) = (owner(0), owner(1234), owner(OVERFLOW));
+        let host = PretendedOwners::new(Refusing);
+        assert_eq!(host.owner(device, inode, root), root);
+        assert_eq!(host.owner(device, inode, nobody), root);
+        host.set_owner(file.as_fd(), other).unwrap();
+        assert_eq!(host.owner(device, inode, root), other);
+        assert_eq!(host.owner(device, inode + 1, root), root);
+        host.set_owner(file.as_fd(), root).unwrap();
+        assert_eq!(host.owner(device, inode, root), root);
+    }
+
+    fn owner(id: u32) -> Owner {
+        Owner { uid: id, gid: id }
+    }
+}
