@@ -136,3 +136,98 @@ impl System {
         self.tree.resolve(&self.base, path, route, &mut Vec::new())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::scratch::Scratch;
+    use crate::system::{Command, File};
+
+    #[test]
+    fn what_is_there_is_read_and_what_is_not_is_none() {
+        let scratch = Scratch::new();
+        scratch.put("/etc/big", &"0123456789".repeat(100_000), 0o644);
+        scratch.put("/etc/small", "text", 0o640);
+        scratch.put("/etc/empty", "", 0o644);
+        scratch.put("/etc/b", "", 0o644);
+        scratch.link("small", "/etc/link");
+        scratch.link("none", "/etc/dangling");
+        std::fs::write(scratch.at("/etc/binary"), b"ab\xff").unwrap();
+        for sys in [scratch.apply(), scratch.plan()] {
+            assert_eq!(sys.read("/etc/big").unwrap().unwrap().len(), 1_000_000);
+            assert_eq!(sys.read_text("etc/link").unwrap().as_deref(), Some("text"));
+            assert_eq!(sys.read("/etc/empty").unwrap(), Some(Vec::new()));
+            for missing in ["/etc/none", "/none/at/all", "/etc/small/below", "/etc/dangling"] {
+                assert_eq!(sys.read(missing).unwrap(), None);
+                assert!(!sys.exists(missing).unwrap());
+                assert_eq!(sys.read_dir(missing).unwrap(), None);
+            }
+            let names = ["b", "big", "binary", "dangling", "empty", "link", "small"].map(OsString::from);
+            assert_eq!(sys.read_dir("/etc/").unwrap().unwrap(), names);
+            let (through, link) =
+                (sys.metadata("/etc/link").unwrap(), sys.symlink_metadata("/etc/link").unwrap());
+            let (through, link) = (through.unwrap(), link.unwrap());
+            assert_eq!((through.kind, through.mode, through.size), (Kind::File, 0o640, 4));
+            assert_eq!((link.kind, link.size), (Kind::Symlink, 5));
+            assert_eq!(sys.read_link("/etc/link").unwrap().unwrap(), Path::new("small"));
+            assert_eq!(sys.read_link("/etc/small").unwrap(), None);
+            assert_eq!(sys.read_link("/etc/none").unwrap(), None);
+            let binary = sys.read_text("/etc/binary").unwrap_err().to_string();
+            assert_eq!(binary, "/etc/binary is not UTF-8 text (at byte 2)");
+            let dir = format!("{:#}", sys.read("/etc").unwrap_err());
+            assert_eq!(dir, "cannot read /etc: it is a directory, not a file");
+            assert!(sys.read_dir("/etc/small").is_err());
+        }
+    }
+
+    #[test]
+    fn a_pipe_is_no_file_and_is_not_waited_for() {
+        let scratch = Scratch::new();
+        nix::unistd::mkfifo(&scratch.at("/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for sys in [scratch.apply(), scratch.plan()] {
+            assert!(sys.read("/pipe").is_err());
+            assert_eq!(sys.metadata("/pipe").unwrap().unwrap().kind, Kind::Other);
+        }
+    }
+
+    #[test]
+    fn a_file_above_the_limit_is_an_error() {
+        let scratch = Scratch::new();
+        scratch.put("/big", "", 0o644);
+        let file = std::fs::OpenOptions::new().write(true).open(scratch.at("/big")).unwrap();
+        file.set_len((64 << 20) + 1).unwrap();
+        let error = format!("{:#}", scratch.apply().read("/big").unwrap_err());
+        assert_eq!(error, "cannot read /big: the file is larger than 64 MiB");
+    }
+
+    #[test]
+    fn a_shell_is_found_once_it_is_there_and_a_plan_runs_nothing() {
+        let scratch = Scratch::new();
+        for sys in [scratch.plan(), scratch.apply()] {
+            assert!(!sys.has_shell());
+            sys.write(File::new("/usr/bin/dash", "").mode(0o755)).unwrap();
+            sys.symlink("dash", "/usr/bin/sh", false).unwrap();
+            sys.symlink("usr/bin", "/bin", false).unwrap();
+            assert!(sys.has_shell());
+        }
+        let marker = scratch.at("/marker");
+        let line = format!("touch {}", marker.display());
+        assert_eq!(scratch.plan().run(&Command::shell("touch", line)).unwrap(), None);
+        assert!(!marker.exists());
+    }
+
+    #[test]
+    fn the_host_name_of_a_plan_is_remembered_and_another_root_has_none() {
+        use crate::system::{Live, Mode, System};
+        let machine = System::new(Path::new("/"), std::sync::Arc::new(Live), Mode::Plan).unwrap();
+        let before = machine.hostname().unwrap();
+        assert!(machine.set_hostname("a-name-of-tests").unwrap());
+        assert!(!machine.set_hostname("a-name-of-tests").unwrap());
+        assert_eq!(machine.hostname().unwrap(), "a-name-of-tests");
+        assert_eq!(machine.host().hostname().unwrap(), before);
+        let sys = Scratch::new().apply();
+        assert!(!sys.set_hostname("a-name-of-tests").unwrap());
+        assert!(sys.take_effects().is_empty());
+        assert_eq!(machine.host().hostname().unwrap(), before);
+    }
+}
