@@ -237,7 +237,7 @@ fn without_parents(base: &Path, path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use crate::system::scratch::{Scratch, is_root};
+    use crate::system::scratch::{Scratch, is_root, skipped};
     use crate::system::{File, System};
 
     fn refused<T: std::fmt::Debug>(result: anyhow::Result<T>, parts: &[&str]) {
@@ -361,6 +361,30 @@ mod tests {
         );
         assert_eq!(real.text("/etc/shadow"), "secret");
         assert_eq!(real.text("/home/user/by-root"), "mine");
+    }
+
+    #[test]
+    fn in_a_user_namespace_the_links_of_the_root_outside_are_followed() {
+        use crate::system::{Live, Mode};
+        // `/bin` is such a link on most machines; nobody owns it in there.
+        let name = "system::resolve::tests::in_a_user_namespace_the_links_of_the_root_outside_are_followed";
+        if std::env::var_os("COSETTE_TEST_NAMESPACE").is_none() {
+            let unshare = || {
+                let mut command = std::process::Command::new("unshare");
+                command.arg("-Ur");
+                command
+            };
+            if !unshare().arg("true").output().is_ok_and(|output| output.status.success()) {
+                return skipped("links in a user namespace", "unshare -Ur fails");
+            }
+            let mut again = unshare();
+            again.arg(std::env::current_exe().unwrap()).args(["--exact", name]);
+            assert!(again.env("COSETTE_TEST_NAMESPACE", "").status().unwrap().success());
+            return;
+        }
+        let sys = System::new("/".as_ref(), std::sync::Arc::new(Live), Mode::Plan).unwrap();
+        assert!(sys.write(File::new("/bin/cosette-test", "")).unwrap());
+        assert!(sys.exists("/bin/cosette-test").unwrap());
     }
 
     #[test]
