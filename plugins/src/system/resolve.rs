@@ -171,8 +171,10 @@ impl Tree {
                 );
             }
         }
+        // In a sticky directory others cannot replace the link, but may have added it as another name of one
+        // of root's.
         let sticky = holder.mode & 0o1000 != 0;
-        if self.others_may_write(&holder) && !sticky {
+        if self.others_may_write(&holder) && (!sticky || link.shared) {
             bail!(
                 "the link {path} is not followed, because others may write to its directory: name its target"
             );
@@ -316,6 +318,8 @@ mod tests {
                     scratch.link("/real", &format!("/{dir}/link"));
                     scratch.link("/real/file", &format!("/{dir}/file"));
                 }
+                scratch.link("/real/file", "/own");
+                std::fs::hard_link(scratch.at("/own"), scratch.at("/tmp/another-name")).unwrap();
             },
             |sys| {
                 let why = ["the link /open/link is not followed", "others may write"];
@@ -326,6 +330,7 @@ mod tests {
                 refused(sys.set_attributes("/open/link/file", Some(0o600), None), &why);
                 refused(sys.write(File::new("/open/file", "x")), &["the link /open/file"]);
                 assert_eq!(sys.read_text("/open/link/file").unwrap().as_deref(), Some("text"));
+                refused(sys.write(File::new("/tmp/another-name", "x")), &["the link /tmp/another-name"]);
                 assert!(sys.write(File::new("/tmp/link/file", "y")).unwrap());
                 assert!(sys.write(File::new("/tmp/file", "z")).unwrap());
             },
