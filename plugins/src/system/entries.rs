@@ -176,3 +176,168 @@ fn wanted(found: &Found, mode: Option<u32>, owner: Option<Owner>) -> Attributes 
         owner: owner.unwrap_or(found.metadata.owner),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::scratch::{Scratch, is_root};
+    use crate::system::{File, Mode};
+    use nix::sys::stat::umask;
+    use std::os::unix::fs::MetadataExt;
+
+    fn error(result: Result<bool>) -> String {
+        format!("{:#}", result.unwrap_err())
+    }
+
+    fn last(sys: &System) -> (Action, bool) {
+        sys.take_effects().last().map(|effect| (effect.action, effect.changed)).unwrap()
+    }
+
+    #[test]
+    fn directories_get_exactly_their_mode_and_those_above_never_let_everybody_write() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        assert!(sys.create_dir("/a/b/tmp", Some(0o1777), None).unwrap());
+        assert!(sys.create_dir("/secret/dir", Some(0o600), None).unwrap());
+        assert!(sys.create_dir("/plain/group", Some(0o2775), None).unwrap());
+        assert!(sys.create_dir("/default", None, None).unwrap());
+        let modes = ["/a", "/a/b/tmp", "/secret", "/secret/dir", "/plain", "/plain/group", "/default"];
+        let modes = modes.map(|path| scratch.mode(path));
+        assert_eq!(modes, [0o775, 0o1777, 0o700, 0o600, 0o775, 0o2775, 0o755]);
+        assert_eq!(sys.take_effects().len(), 8);
+    }
+
+    #[test]
+    fn a_directory_that_exists_is_touched_only_as_asked() {
+        let scratch = Scratch::new();
+        scratch.dir("/d", 0o711);
+        let before = scratch.stamp("/d");
+        let sys = scratch.apply();
+        assert!(!sys.create_dir("/d", None, None).unwrap());
+        assert!(!sys.create_dir("/d", Some(0o711), None).unwrap());
+        assert_eq!((last(&sys), scratch.stamp("/d")), ((Action::CreateDirectory, false), before));
+        assert!(sys.create_dir("/d", Some(0o750), None).unwrap());
+        assert_eq!((last(&sys), scratch.mode("/d")), ((Action::SetAttributes, true), 0o750));
+        scratch.link("d", "/link");
+        assert!(!sys.create_dir("/link", None, None).unwrap());
+        scratch.put("/f", "", 0o644);
+        assert_eq!(
+            error(sys.create_dir("/f", None, None)),
+            "cannot make the directory /f: a file stands there: remove it first"
+        );
+    }
+
+    #[test]
+    fn a_link_replaces_links_and_on_demand_files_but_no_device_and_no_full_directory() {
+        let scratch = Scratch::new();
+        scratch.put("/file", "", 0o644);
+        scratch.put("/full/x", "", 0o644);
+        scratch.dir("/empty", 0o755);
+        nix::unistd::mkfifo(&scratch.at("/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for sys in [scratch.plan(), scratch.apply()] {
+            assert!(sys.symlink("one", "/new/link", false).unwrap());
+            assert!(!sys.symlink("one", "/new/link", false).unwrap());
+            assert!(sys.symlink("two", "/new/link", false).unwrap());
+            assert_eq!(sys.read_link("/new/link").unwrap().as_deref(), Some(Path::new("two")));
+            assert!(error(sys.symlink("x", "/file", false)).contains("a file stands there"));
+            assert!(error(sys.symlink("x", "/empty", false)).contains("a directory stands there"));
+            assert!(sys.symlink("x", "/file", true).unwrap());
+            assert!(sys.symlink("x", "/empty", true).unwrap());
+            assert!(error(sys.symlink("x", "/full", true)).contains("the directory is not empty"));
+            assert!(error(sys.symlink("x", "/pipe", true)).contains("a device"));
+            assert!(error(sys.symlink("", "/e", true)).contains("a link needs a target"));
+        }
+        assert_eq!(scratch.names("/new"), ["link"]);
+    }
+
+    #[test]
+    fn removal_takes_links_not_their_targets_and_what_is_missing_is_fine() {
+        let scratch = Scratch::new();
+        scratch.put("/dir/file", "", 0o644);
+        scratch.link("/dir/file", "/link");
+        for sys in [scratch.plan(), scratch.apply()] {
+            assert!(sys.remove("/link").unwrap());
+            assert!(!sys.remove("/link").unwrap());
+            assert!(!sys.remove("/none/at/all").unwrap());
+            assert_eq!(error(sys.remove("/dir")), "cannot remove /dir: the directory is not empty");
+            assert!(sys.remove("/dir/file").unwrap());
+            assert!(sys.remove("/dir").unwrap());
+            assert!(!sys.exists("/dir").unwrap());
+        }
+        assert!(scratch.names("/").is_empty());
+    }
+
+    #[test]
+    fn attributes_are_set_where_they_differ_and_links_have_no_mode() {
+        let scratch = Scratch::new();
+        scratch.put("/f", "", 0o644);
+        scratch.link("f", "/link");
+        for sys in [scratch.plan(), scratch.apply()] {
+            assert!(sys.set_attributes("/f", Some(0o4711), None).unwrap());
+            assert!(!sys.set_attributes("/f", Some(0o4711), None).unwrap());
+            assert!(error(sys.set_attributes("/link", Some(0o600), None)).contains("no mode of its own"));
+            assert!(error(sys.set_attributes("/none", Some(0o600), None)).contains("nothing stands there"));
+            assert_eq!(sys.metadata("/link").unwrap().unwrap().mode, 0o4711);
+        }
+    }
+
+    #[test]
+    fn root_changes_owners_and_the_setuid_bit_survives() {
+        if !is_root("owners") {
+            return;
+        }
+        let scratch = Scratch::new();
+        scratch.put("/f", "", 0o4755);
+        scratch.link("f", "/link");
+        let sys = scratch.apply();
+        let owner = Some(Owner { uid: 7, gid: 8 });
+        assert!(sys.set_attributes("/f", None, owner).unwrap());
+        assert!(sys.set_attributes("/link", None, owner).unwrap());
+        assert!(sys.create_dir("/a/b", Some(0o750), owner).unwrap());
+        assert_eq!(scratch.mode("/f"), 0o4755);
+        for path in ["/f", "/link", "/a", "/a/b"] {
+            let found = std::fs::symlink_metadata(scratch.at(path)).unwrap();
+            assert_eq!((found.uid(), found.gid()), (7, 8), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_umask_has_no_say() {
+        // It belongs to the whole process: another one is started for it.
+        if std::env::var_os("COSETTE_TEST_UMASK").is_none() {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            again.args(["--exact", "system::entries::tests::the_umask_has_no_say"]);
+            assert!(again.env("COSETTE_TEST_UMASK", "").status().unwrap().success());
+            return;
+        }
+        for mask in [0, 0o777] {
+            let scratch = Scratch::new();
+            umask(nix::sys::stat::Mode::from_bits_truncate(mask));
+            let sys = scratch.apply();
+            sys.write(File::new("/a/f", "x").mode(0o664)).unwrap();
+            sys.create_dir("/d", Some(0o777), None).unwrap();
+            assert_eq!(["/a", "/a/f", "/d"].map(|path| scratch.mode(path)), [0o775, 0o664, 0o777]);
+        }
+    }
+
+    #[test]
+    fn another_root_sees_the_same_files_plan_or_not() {
+        for mode in [Mode::Apply, Mode::Plan] {
+            let scratch = Scratch::new();
+            let sys = if mode == Mode::Apply { scratch.apply() } else { scratch.plan() };
+            sys.write(File::new("/image/etc/os-release", "ID=x")).unwrap();
+            sys.symlink("/image", "/current", false).unwrap();
+            let inner = sys.reroot(Path::new("/current")).unwrap();
+            assert_eq!((inner.mode(), inner.root()), (mode, scratch.at("/image").as_path()));
+            assert_eq!(inner.read_text("/etc/os-release").unwrap().as_deref(), Some("ID=x"));
+            inner.symlink("/etc", "/abs", false).unwrap();
+            inner.write(File::new("/abs/../../../new/file", "1")).unwrap();
+            assert_eq!(sys.read_text("/image/new/file").unwrap().as_deref(), Some("1"));
+            let targets: Vec<_> = inner.take_effects().into_iter().map(|effect| effect.target).collect();
+            assert_eq!(targets, ["/abs", "/new", "/abs/../../../new/file"]);
+            assert_eq!(scratch.at("/image").exists(), mode == Mode::Apply);
+            let error = format!("{:#}", sys.reroot(Path::new("/none")).unwrap_err());
+            assert_eq!(error, "cannot open the root /none: there is no such file or directory");
+        }
+    }
+}

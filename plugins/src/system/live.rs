@@ -109,3 +109,34 @@ fn of_kernel<T>(path: &Path, read: impl Fn(&Path) -> std::io::Result<T>) -> Resu
         Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_asked_below_proc_and_sys_only_and_what_is_missing_is_nothing() {
+        let text = |path: &str| Live.kernel_file(Path::new(path)).unwrap();
+        assert!(text("/proc/self/status").unwrap().starts_with(b"Name:"));
+        assert_eq!((text("/proc/none"), text("/proc/version/none")), (None, None));
+        assert!(Live.kernel_file(Path::new("/etc/passwd")).is_err());
+        let names = Live.kernel_dir(Path::new("/proc/self/ns")).unwrap().unwrap();
+        assert!(names.is_sorted() && names.contains(&"uts".into()));
+        assert_eq!(Live.kernel_dir(Path::new("/sys/none")).unwrap(), None);
+        let link = Live.kernel_link(Path::new("/proc/self")).unwrap().unwrap();
+        assert_eq!(link.to_str().unwrap(), std::process::id().to_string());
+        assert_eq!(Live.kernel_link(Path::new("/proc/none")).unwrap(), None);
+    }
+
+    #[test]
+    fn the_process_is_what_it_is() {
+        let mut bytes = [0; 64];
+        Live.random(&mut bytes);
+        assert_ne!(bytes, [0; 64]);
+        assert!(!Live.hostname().unwrap().is_empty());
+        assert!(Live.variable("PATH").is_some() && Live.variable("COSETTE_NO_SUCH_VARIABLE").is_none());
+        assert!(Live.now() > SystemTime::UNIX_EPOCH);
+        assert!(!Live.architecture().contains("x86_"));
+        assert!(Live.lives_in(Path::new("/")) && !Live.lives_in(Path::new("/mnt")));
+    }
+}

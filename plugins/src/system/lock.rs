@@ -35,11 +35,11 @@ impl System {
         if self.mode() == Mode::Plan {
             return Ok(Lock { _held: None });
         }
-        let held = self.take(&path).with_context(|| format!("cannot lock {}", path.display()))?;
+        let held = self.take(&path, PATIENCE).with_context(|| format!("cannot lock {}", path.display()))?;
         Ok(Lock { _held: Some(held) })
     }
 
-    fn take(&self, path: &Path) -> Result<Flock<OwnedFd>> {
+    fn take(&self, path: &Path, patience: Duration) -> Result<Flock<OwnedFd>> {
         let parents = Attributes { mode: 0o755, owner: self.tree.effective };
         let route = Route { follow_last: false, any_link: false, parents: Some(parents) };
         let (place, _) = self.reach(path, route)?;
@@ -65,9 +65,9 @@ impl System {
                 Err((_, error)) => return Err(Cause(error).into()),
             }
             stop::check()?;
-            if waited >= PATIENCE {
+            if waited >= patience {
                 let holder = holder(self.host(), file.as_fd());
-                bail!("{} holds it for more than {} s", holder, PATIENCE.as_secs());
+                bail!("{holder} has held it for {} s", patience.as_secs());
             }
             std::thread::sleep(INTERVAL);
             waited += INTERVAL;
@@ -105,10 +105,61 @@ fn holder(host: &dyn Host, file: BorrowedFd<'_>) -> String {
 /// The process in a line of `/proc/locks`: `1: FLOCK  ADVISORY  WRITE 4242 08:01:1234 0 EOF`. The device is not
 /// compared: what stat(2) says of it differs on btrfs and overlayfs.
 fn process_with_lock(locks: &str, inode: u64) -> Option<u32> {
-    locks.lines().find_map(|line| {
+    // An arrow marks those who wait for it.
+    locks.lines().filter(|line| !line.contains("->")).find_map(|line| {
         let mut fields = line.split_whitespace().skip_while(|field| *field != "WRITE").skip(1);
         let process = fields.next()?.parse::<u32>().ok()?;
         let found: u64 = fields.next()?.rsplit(':').next()?.parse().ok()?;
         (found == inode && process != 0).then_some(process)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::scratch::Scratch;
+
+    #[test]
+    fn a_lock_keeps_others_out_until_it_is_dropped_and_its_file_stays() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        let path = Path::new("/run/lock/it");
+        let held = sys.lock(path).unwrap();
+        let error = format!("{:#}", sys.take(path, INTERVAL).unwrap_err());
+        let me = format!("process {}", std::process::id());
+        assert!(error.contains(&me), "{error}");
+        drop(held);
+        sys.take(path, Duration::ZERO).unwrap();
+        assert_eq!(
+            (scratch.names("/run/lock"), scratch.mode("/run/lock/it")),
+            (vec!["it".to_owned()], 0o600)
+        );
+    }
+
+    #[test]
+    fn a_lock_excludes_those_who_use_fcntl_alone() {
+        let scratch = Scratch::new();
+        scratch.put("/etc/.pwd.lock", "", 0o600);
+        let file = std::fs::OpenOptions::new().write(true).open(scratch.at("/etc/.pwd.lock")).unwrap();
+        lock_description(file.as_fd()).unwrap();
+        let sys = scratch.apply();
+        assert!(sys.take(Path::new("/etc/.pwd.lock"), Duration::ZERO).is_err());
+        drop(file);
+        sys.lock("/etc/.pwd.lock").unwrap();
+    }
+
+    #[test]
+    fn a_plan_takes_no_lock_and_makes_no_file() {
+        let scratch = Scratch::new();
+        scratch.plan().lock("/run/lock/it").unwrap();
+        assert!(scratch.names("/").is_empty());
+    }
+
+    #[test]
+    fn the_holder_is_read_from_the_list_of_locks() {
+        let locks = "1: FLOCK  ADVISORY  WRITE 8 fd:00:5 0 EOF\n1: -> FLOCK  ADVISORY  WRITE 7 fd:00:5 0 EOF\n\
+                     2: OFDLCK ADVISORY  WRITE -1 fd:00:6 0 EOF\n3: FLOCK  ADVISORY  WRITE 9 fd:00:6 0 EOF\n";
+        assert_eq!((process_with_lock(locks, 5), process_with_lock(locks, 6)), (Some(8), Some(9)));
+        assert_eq!(process_with_lock(locks, 7), None);
+    }
 }

@@ -3,6 +3,8 @@
 //! Every path is taken to lie below the root, whatever `..` and links it contains. Every change is recorded
 //! as an [`Effect`]; what is so already is recorded as unchanged and left untouched.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests look at files from outside"))]
+
 mod cause;
 mod change;
 mod command;
@@ -16,6 +18,7 @@ mod metadata;
 mod overlay;
 mod process;
 mod read;
+mod read_to_write;
 mod replace;
 mod resolve;
 #[cfg(test)]

@@ -237,13 +237,14 @@ fn is_ready(fd: &OwnedFd) -> Result<bool> {
 /// Why the command did not start.
 fn explain(error: &std::io::Error, root: &Path, command: &Command) -> anyhow::Error {
     let label = command.label();
+    let program = command.argv().next().map(std::path::PathBuf::from).unwrap_or_default();
+    let is_name = program.components().count() == 1 && program.is_relative();
     match sys::start_failure(error) {
         (true, Errno::EPERM) => NoChroot { root: root.to_owned() }.into(),
         (true, errno) => anyhow::anyhow!("cannot chroot into {}: {}", root.display(), errno.desc()),
-        (false, Errno::ENOENT | Errno::ENOTDIR) => {
-            let program = command.argv().next().map(std::path::PathBuf::from).unwrap_or_default();
-            NoProgram { program }.into()
-        }
+        (false, Errno::ENOENT | Errno::ENOTDIR) => NoProgram { program }.into(),
+        // A directory in PATH that may not be searched.
+        (false, Errno::EACCES) if is_name => NoProgram { program }.into(),
         (false, Errno::EACCES) => anyhow::anyhow!("cannot start {label}: the program is not executable"),
         (false, Errno::ENOEXEC) => {
             anyhow::anyhow!(
@@ -251,5 +252,183 @@ fn explain(error: &std::io::Error, root: &Path, command: &Command) -> anyhow::Er
             )
         }
         (false, errno) => anyhow::anyhow!("cannot start {label}: {}", errno.desc()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::scratch::{Mounted, Scratch, is_root};
+    use nix::sys::signal::{SigSet, SigmaskHow};
+
+    fn here(line: &str) -> Output {
+        run(Path::new("/"), &Command::shell("test", line), &Request::new(), GRACE).unwrap()
+    }
+
+    fn text(bytes: &[u8]) -> &str {
+        std::str::from_utf8(bytes).unwrap().trim_end()
+    }
+
+    #[test]
+    fn output_and_status_are_those_of_the_command() {
+        let output = here("echo out; sleep 0.1; echo err >&2; sleep 0.1; echo end; exit 3");
+        assert_eq!((output.status, text(&output.stdout)), (3, "out\nend"));
+        assert_eq!(text(&output.tail), "out\nerr\nend");
+        assert_eq!(here("kill -9 $$").status, 137);
+        assert!(here("true").success());
+    }
+
+    #[test]
+    fn a_command_starts_in_a_clean_state() {
+        let mut blocked = SigSet::empty();
+        blocked.add(Signal::SIGUSR2);
+        blocked.thread_swap_mask(SigmaskHow::SIG_BLOCK).unwrap();
+        // Nothing is open but the three streams and what lists them; it leads its group; it is in `/`.
+        let output = here(
+            "pwd; readlink /proc/self/fd/0; ls /proc/self/fd | wc -l; \
+             read -r _ _ _ _ group rest < /proc/$$/stat; test \"$group\" = $$ && echo leads; \
+             grep -E '^Sig(Blk|Ign):' /proc/self/status",
+        );
+        blocked.thread_unblock().unwrap();
+        let (state, signals) = text(&output.tail).split_once("\nSigBlk:").unwrap();
+        assert_eq!(state, "/\n/dev/null\n4\nleads");
+        // Those that the C library keeps for itself are out of reach: 32 and 33.
+        let signals = signals.split("SigIgn:").map(|mask| u64::from_str_radix(mask.trim(), 16).unwrap());
+        assert!(signals.into_iter().all(|mask| mask & !(3 << 31) == 0));
+    }
+
+    #[test]
+    fn variables_are_added_to_those_of_this_process() {
+        let command =
+            Command::shell("test", "echo $SOME $PATH").variable("SOME", "value").variable("PATH", "");
+        let output = run(Path::new("/"), &command, &Request::new(), GRACE).unwrap();
+        assert_eq!(text(&output.stdout), "value");
+        assert!(text(&here("echo $PATH").stdout).contains("/bin"));
+    }
+
+    #[test]
+    fn only_the_end_of_much_output_is_kept() {
+        let output = here("yes | head -c 300000000; echo; echo the end");
+        assert_eq!((output.stdout.len(), output.tail.len()), (KEPT, KEPT));
+        assert!(output.stdout.ends_with(b"y\n\nthe end\n"));
+        let mut tail = Tail::default();
+        for _ in 0..1000 {
+            tail.add(&[0; 1000]);
+            assert!(tail.bytes.len() <= 2 * KEPT);
+        }
+    }
+
+    #[test]
+    fn a_child_in_the_background_that_keeps_the_output_open_is_not_waited_for() {
+        let started = Instant::now();
+        let output = here("sleep 60 & echo $!");
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let child: i32 = text(&output.stdout).parse().unwrap();
+        // It lives on: services are started like this.
+        nix::sys::signal::kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
+        let flood = here("yes & echo $! >&2; sleep 0.1");
+        let child = text(&flood.tail).lines().find_map(|line| line.parse().ok()).unwrap_or_else(|| {
+            // The number was written first and may have been pushed out.
+            text(&here("pgrep -n -x yes").stdout).parse().unwrap()
+        });
+        nix::sys::signal::kill(Pid::from_raw(child), Signal::SIGKILL).unwrap();
+    }
+
+    #[test]
+    fn a_request_to_stop_kills_the_whole_group_gently_first() {
+        let scratch = Scratch::new();
+        let at = scratch.root().display();
+        let request = Request::new();
+        request.prepare().unwrap();
+        // Its child ignores SIGTERM, and both say what they got.
+        let line = format!(
+            "(trap '' TERM; echo $$ >/dev/null; sh -c 'echo $PPID' > {at}/child; while :; do sleep 0.1; done) & \
+             trap 'echo term > {at}/got; exit 0' TERM; while :; do test -s {at}/child && echo > {at}/ready; sleep 0.05; done"
+        );
+        let result = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !scratch.at("/ready").exists() {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                request.make(Signal::SIGTERM as i32);
+            });
+            run(Path::new("/"), &Command::shell("test", line), &request, GRACE)
+        });
+        assert_eq!(result.unwrap_err().downcast_ref(), Some(&Interrupted { signal: "SIGTERM" }));
+        assert_eq!(scratch.text("/got"), "term\n");
+        let child = scratch.text("/child").trim().parse().unwrap();
+        while nix::sys::signal::kill(Pid::from_raw(child), None).is_ok() && !is_zombie(child) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let again = run(Path::new("/"), &Command::shell("test", "true"), &request, GRACE);
+        assert!(again.unwrap_err().is::<Interrupted>());
+    }
+
+    fn is_zombie(process: i32) -> bool {
+        std::fs::read_to_string(format!("/proc/{process}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+    }
+
+    #[test]
+    fn a_command_that_ignores_sigterm_is_killed_after_the_grace() {
+        let request = Request::new();
+        request.prepare().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(100));
+                request.make(Signal::SIGINT as i32);
+            });
+            let command = Command::shell("test", "trap '' TERM; while :; do sleep 0.1; done");
+            let error = run(Path::new("/"), &command, &request, Duration::from_millis(200)).unwrap_err();
+            assert_eq!(format!("{error:#}"), "stopped by SIGINT");
+        });
+    }
+
+    #[test]
+    fn a_missing_program_is_told_from_other_failures() {
+        let scratch = Scratch::new();
+        let start = |root: &Path, program: &str| {
+            run(root, &Command::new("the label", program), &Request::new(), GRACE).unwrap_err()
+        };
+        let missing = start(Path::new("/"), "/no/such/program");
+        assert_eq!(missing.downcast_ref(), Some(&NoProgram { program: "/no/such/program".into() }));
+        assert!(start(Path::new("/"), "no-such-program").is::<NoProgram>());
+        scratch.put("/text", "#!/no/such/interpreter\n", 0o755);
+        let script = || start(Path::new("/"), scratch.at("/text").to_str().unwrap());
+        let mut error = script();
+        // As long as a child that another test has just forked has it open for writing.
+        while error.to_string().contains("busy") {
+            error = script();
+        }
+        assert!(error.is::<NoProgram>(), "{error:#}");
+        scratch.put("/data", "", 0o644);
+        let denied = start(Path::new("/"), scratch.at("/data").to_str().unwrap());
+        assert_eq!(format!("{denied:#}"), "cannot start the label: the program is not executable");
+        let shell = start(scratch.root(), "/bin/sh");
+        if nix::unistd::geteuid().is_root() {
+            assert!(shell.is::<NoProgram>(), "{shell:#}");
+        } else {
+            assert!(shell.is::<NoChroot>(), "{shell:#}");
+        }
+        let nowhere = start(&scratch.at("/nowhere"), "/bin/sh");
+        assert!(!nowhere.is::<NoProgram>());
+    }
+
+    #[test]
+    fn a_command_sees_its_root_as_slash() {
+        if !is_root("commands in another root") {
+            return;
+        }
+        let scratch = Scratch::new();
+        scratch.dir("/machine", 0o755);
+        scratch.put("/marker", "outside", 0o644);
+        let Some(_mounted) = Mounted::bind(Path::new("/usr"), &scratch.at("/machine")) else { return };
+        for (target, link) in
+            [("machine", "/usr"), ("usr/bin", "/bin"), ("usr/lib", "/lib"), ("usr/lib64", "/lib64")]
+        {
+            scratch.link(target, link);
+        }
+        let command = Command::shell("test", "pwd; cat /marker; cd ..; pwd; ls -d /machine");
+        let output = run(scratch.root(), &command, &Request::new(), GRACE).unwrap();
+        assert_eq!(text(&output.stdout), "/\noutside/\n/machine");
     }
 }

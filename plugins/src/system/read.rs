@@ -33,15 +33,6 @@ impl System {
         }
     }
 
-    /// The content of a file that will be written back, and what it was read from. It is reached as
-    /// [`System::write`] reaches it, so that nobody can have a file read with the rights of this process and
-    /// its content put where they can see it: through no link of another user, and not if it has other names
-    /// that another user may have made.
-    pub fn read_to_write(&self, path: impl AsRef<Path>) -> Result<Option<(Metadata, Vec<u8>)>> {
-        let path = path.as_ref();
-        self.try_read_to_write(path).with_context(|| format!("cannot read {}", path.display()))
-    }
-
     /// What stands at the path, links followed.
     pub fn metadata(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
         let path = path.as_ref();
@@ -88,28 +79,6 @@ impl System {
             (Some(name), Kind::File) => Ok(Some(self.tree.content(&dir, &name)?)),
             (_, kind) => bail!("it is {kind}, not a file"),
         }
-    }
-
-    fn try_read_to_write(&self, path: &Path) -> Result<Option<(Metadata, Vec<u8>)>> {
-        let route = Route { follow_last: true, any_link: false, parents: None };
-        let place = self.tree.resolve(&self.base, path, route, &mut Vec::new())?;
-        let Some(Place { dir, name: Some(name), found: Some(found) }) = place else { return Ok(None) };
-        if found.kind() != Kind::File {
-            bail!("it is {}, not a file", found.kind());
-        }
-        if !self.tree.is_disk() {
-            return Ok(Some((found.metadata, self.tree.content(&dir, &name)?)));
-        }
-        let file = self.tree.open_file(&dir, &name)?;
-        let stat = fstat(&file).map_err(Cause)?;
-        let found = self.tree.found(&stat);
-        if found.kind() != Kind::File {
-            bail!("it is {}, not a file", found.kind());
-        }
-        if found.shared && self.tree.is_exposed(&dir)? {
-            bail!("it has other names (hard links), and others may write to its directory: remove it first");
-        }
-        Ok(Some((found.metadata, read_all(file.as_fd(), &stat)?)))
     }
 
     fn look(&self, path: &Path, follow: bool) -> Result<Option<Metadata>> {
@@ -170,35 +139,95 @@ impl System {
 
 #[cfg(test)]
 mod tests {
-    use crate::system::scratch::{Scratch, is_root};
-    use nix::fcntl::{AT_FDCWD, AtFlags};
+    use super::*;
+    use crate::system::scratch::Scratch;
+    use crate::system::{Command, File};
 
     #[test]
-    fn what_will_be_written_back_is_read_through_no_link_that_a_user_made() {
+    fn what_is_there_is_read_and_what_is_not_is_none() {
         let scratch = Scratch::new();
-        scratch.put("/etc/shadow", "secret", 0o600);
-        scratch.put("/home/u/own", "own", 0o600);
-        scratch.link("/etc/shadow", "/home/u/link");
-        scratch.link("/etc", "/home/u/dir");
-        let (shadow, hard) = (scratch.at("/etc/shadow"), scratch.at("/home/u/hard"));
-        nix::unistd::linkat(AT_FDCWD, &shadow, AT_FDCWD, &hard, AtFlags::empty()).unwrap();
+        scratch.put("/etc/big", &"0123456789".repeat(100_000), 0o644);
+        scratch.put("/etc/small", "text", 0o640);
+        scratch.put("/etc/empty", "", 0o644);
+        scratch.put("/etc/b", "", 0o644);
+        scratch.link("small", "/etc/link");
+        scratch.link("none", "/etc/dangling");
+        std::fs::write(scratch.at("/etc/binary"), b"ab\xff").unwrap();
         for sys in [scratch.apply(), scratch.plan()] {
-            assert_eq!(sys.read_to_write("/home/u/link").unwrap().unwrap().1, b"secret", "a link of root");
-            assert!(sys.read_to_write("/home/u/none").unwrap().is_none());
-            assert!(sys.read_to_write("/etc").is_err(), "a directory");
+            assert_eq!(sys.read("/etc/big").unwrap().unwrap().len(), 1_000_000);
+            assert_eq!(sys.read_text("etc/link").unwrap().as_deref(), Some("text"));
+            assert_eq!(sys.read("/etc/empty").unwrap(), Some(Vec::new()));
+            for missing in ["/etc/none", "/none/at/all", "/etc/small/below", "/etc/dangling"] {
+                assert_eq!(sys.read(missing).unwrap(), None);
+                assert!(!sys.exists(missing).unwrap());
+                assert_eq!(sys.read_dir(missing).unwrap(), None);
+            }
+            let names = ["b", "big", "binary", "dangling", "empty", "link", "small"].map(OsString::from);
+            assert_eq!(sys.read_dir("/etc/").unwrap().unwrap(), names);
+            let (through, link) =
+                (sys.metadata("/etc/link").unwrap(), sys.symlink_metadata("/etc/link").unwrap());
+            let (through, link) = (through.unwrap(), link.unwrap());
+            assert_eq!((through.kind, through.mode, through.size), (Kind::File, 0o640, 4));
+            assert_eq!((link.kind, link.size), (Kind::Symlink, 5));
+            assert_eq!(sys.read_link("/etc/link").unwrap().unwrap(), Path::new("small"));
+            assert_eq!(sys.read_link("/etc/small").unwrap(), None);
+            assert_eq!(sys.read_link("/etc/none").unwrap(), None);
+            let binary = sys.read_text("/etc/binary").unwrap_err().to_string();
+            assert_eq!(binary, "/etc/binary is not UTF-8 text (at byte 2)");
+            let dir = format!("{:#}", sys.read("/etc").unwrap_err());
+            assert_eq!(dir, "cannot read /etc: it is a directory, not a file");
+            assert!(sys.read_dir("/etc/small").is_err());
         }
-        if !is_root("links of other users") {
-            return;
+    }
+
+    #[test]
+    fn a_pipe_is_no_file_and_is_not_waited_for() {
+        let scratch = Scratch::new();
+        nix::unistd::mkfifo(&scratch.at("/pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for sys in [scratch.apply(), scratch.plan()] {
+            assert!(sys.read("/pipe").is_err());
+            assert_eq!(sys.metadata("/pipe").unwrap().unwrap().kind, Kind::Other);
         }
-        for path in ["/home/u", "/home/u/own", "/home/u/link", "/home/u/dir"] {
-            scratch.chown(path, 1234);
+    }
+
+    #[test]
+    fn a_file_above_the_limit_is_an_error() {
+        let scratch = Scratch::new();
+        scratch.put("/big", "", 0o644);
+        let file = std::fs::OpenOptions::new().write(true).open(scratch.at("/big")).unwrap();
+        file.set_len((64 << 20) + 1).unwrap();
+        let error = format!("{:#}", scratch.apply().read("/big").unwrap_err());
+        assert_eq!(error, "cannot read /big: the file is larger than 64 MiB");
+    }
+
+    #[test]
+    fn a_shell_is_found_once_it_is_there_and_a_plan_runs_nothing() {
+        let scratch = Scratch::new();
+        for sys in [scratch.plan(), scratch.apply()] {
+            assert!(!sys.has_shell());
+            sys.write(File::new("/usr/bin/dash", "").mode(0o755)).unwrap();
+            sys.symlink("dash", "/usr/bin/sh", false).unwrap();
+            sys.symlink("usr/bin", "/bin", false).unwrap();
+            assert!(sys.has_shell());
         }
-        let sys = scratch.apply();
-        let (metadata, content) = sys.read_to_write("/home/u/own").unwrap().unwrap();
-        assert_eq!((metadata.owner.uid, content.as_slice()), (1234, &b"own"[..]));
-        for path in ["/home/u/link", "/home/u/dir/shadow", "/home/u/hard"] {
-            let error = format!("{:#}", sys.read_to_write(path).unwrap_err());
-            assert!(error.contains("cannot read /home/u/") && !error.contains("secret"), "{error}");
-        }
+        let marker = scratch.at("/marker");
+        let line = format!("touch {}", marker.display());
+        assert_eq!(scratch.plan().run(&Command::shell("touch", line)).unwrap(), None);
+        assert!(!marker.exists());
+    }
+
+    #[test]
+    fn the_host_name_of_a_plan_is_remembered_and_another_root_has_none() {
+        use crate::system::{Live, Mode, System};
+        let machine = System::new(Path::new("/"), std::sync::Arc::new(Live), Mode::Plan).unwrap();
+        let before = machine.hostname().unwrap();
+        assert!(machine.set_hostname("a-name-of-tests").unwrap());
+        assert!(!machine.set_hostname("a-name-of-tests").unwrap());
+        assert_eq!(machine.hostname().unwrap(), "a-name-of-tests");
+        assert_eq!(machine.host().hostname().unwrap(), before);
+        let sys = Scratch::new().apply();
+        assert!(!sys.set_hostname("a-name-of-tests").unwrap());
+        assert!(sys.take_effects().is_empty());
+        assert_eq!(machine.host().hostname().unwrap(), before);
     }
 }

@@ -227,3 +227,153 @@ fn copy_xattrs(old: &Result<OwnedFd, Cause>, new: BorrowedFd<'_>, with_acl: bool
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Action;
+    use crate::system::scratch::{Mounted, Scratch, is_root, skipped};
+    use crate::system::{File, Live, Mode, Owner, System, sys};
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    fn error(result: anyhow::Result<bool>) -> String {
+        format!("{:#}", result.unwrap_err())
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_file_whole_and_nothing_else() {
+        if !is_root("a full disk") {
+            return;
+        }
+        let scratch = Scratch::new();
+        let Some(_mounted) = Mounted::tmpfs(scratch.root(), "64k") else { return };
+        scratch.put("/etc/file", "old", 0o644);
+        let text = error(scratch.apply().write(File::new("/etc/file", vec![b'x'; 1 << 20])));
+        assert_eq!(text, "cannot write /etc/file: no space is left on the file system; free some");
+        assert_eq!((scratch.text("/etc/file").as_str(), scratch.names("/etc").len()), ("old", 1));
+        assert!(scratch.apply().write(File::new("/etc/file", "new")).unwrap());
+    }
+
+    #[test]
+    fn a_read_only_root_is_one_clear_error_and_what_is_so_already_is_none() {
+        if !is_root("a read-only root") {
+            return;
+        }
+        let scratch = Scratch::new();
+        let Some(mounted) = Mounted::tmpfs(scratch.root(), "64k") else { return };
+        scratch.put("/etc/file", "old", 0o644);
+        mounted.read_only();
+        let sys = scratch.apply();
+        let why = "the file system is read-only; mount it writable first";
+        assert_eq!(error(sys.write(File::new("/etc/file", "new"))), format!("cannot write /etc/file: {why}"));
+        assert!(error(sys.write(File::new("/new/file", "new"))).ends_with(why));
+        assert!(error(sys.create_dir("/new", None, None)).ends_with(why));
+        assert!(error(sys.remove("/etc/file")).ends_with(why));
+        assert!(error(sys.set_attributes("/etc/file", Some(0o600), None)).ends_with(why));
+        assert!(!sys.write(File::new("/etc/file", "old")).unwrap());
+        assert_eq!(scratch.text("/etc/file"), "old");
+    }
+
+    #[test]
+    fn a_file_that_is_a_mount_point_is_written_in_place() {
+        if !is_root("a file that is a mount point") {
+            return;
+        }
+        let scratch = Scratch::new();
+        scratch.put("/real", "a longer old text", 0o644);
+        scratch.put("/etc/hosts", "", 0o644);
+        let Some(_mounted) = Mounted::bind(&scratch.at("/real"), &scratch.at("/etc/hosts")) else { return };
+        let sys = scratch.apply();
+        assert!(sys.write(File::new("/etc/hosts", "new").mode(0o640).durable()).unwrap());
+        assert!(!sys.write(File::new("/etc/hosts", "new")).unwrap());
+        assert_eq!((scratch.text("/real").as_str(), scratch.mode("/real")), ("new", 0o640));
+        assert_eq!(scratch.names("/etc"), ["hosts"]);
+    }
+
+    #[test]
+    fn a_mount_point_in_a_read_only_directory_or_on_a_full_disk_keeps_its_content_or_gets_the_new_one() {
+        if !is_root("a file that is a mount point") {
+            return;
+        }
+        let scratch = Scratch::new();
+        scratch.dir("/small", 0o755);
+        scratch.dir("/etc", 0o755);
+        let Some(_small) = Mounted::tmpfs(&scratch.at("/small"), "64k") else { return };
+        let Some(etc) = Mounted::tmpfs(&scratch.at("/etc"), "4m") else { return };
+        scratch.put("/small/hosts", "old", 0o644);
+        std::fs::write(scratch.at("/etc/hosts"), "").unwrap();
+        let Some(_bound) = Mounted::bind(&scratch.at("/small/hosts"), &scratch.at("/etc/hosts")) else {
+            return;
+        };
+        let sys = scratch.apply();
+        let text = error(sys.write(File::new("/etc/hosts", vec![b'x'; 1 << 20])));
+        assert!(text.contains("no space is left"), "{text}");
+        assert_eq!((scratch.text("/etc/hosts").as_str(), scratch.names("/etc").len()), ("old", 1));
+        etc.read_only();
+        assert!(sys.write(File::new("/etc/hosts", "new")).unwrap());
+        assert_eq!(scratch.text("/small/hosts"), "new");
+    }
+
+    #[test]
+    fn a_file_of_the_kernel_is_written_in_place_and_compared_without_its_newline() {
+        let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
+        let file = || File::new("/proc/self/comm", "a-name");
+        let before = sys.read("/proc/self/comm").unwrap().unwrap();
+        sys.write(file()).unwrap();
+        assert_eq!(sys.read("/proc/self/comm").unwrap().unwrap(), b"a-name\n");
+        sys.take_effects();
+        assert!(!sys.write(file()).unwrap());
+        assert_eq!(sys.take_effects()[0].action, Action::Write);
+        sys.write(File::new("/proc/self/comm", before)).unwrap();
+        let text = error(sys.write(File::new("/proc/self/nothing", "x")));
+        assert_eq!(text, "cannot write /proc/self/nothing: the kernel has no such file");
+    }
+
+    #[test]
+    fn extended_attributes_are_kept() {
+        let scratch = Scratch::new();
+        scratch.put("/f", "old", 0o644);
+        let open = || std::fs::File::open(scratch.at("/f")).unwrap();
+        if let Err(error) = sys::set_xattr(open().as_fd(), c"user.test", b"kept") {
+            skipped("extended attributes", &format!("the temporary directory has none: {error}"));
+            return;
+        }
+        scratch.apply().write(File::new("/f", "new")).unwrap();
+        assert_eq!(scratch.text("/f"), "new");
+        assert_eq!(sys::xattr(open().as_fd(), c"user.test").unwrap(), b"kept");
+    }
+
+    #[test]
+    fn another_name_of_a_file_in_a_directory_of_a_user_is_not_given_away() {
+        if !is_root("hard links of users") {
+            return;
+        }
+        let scratch = Scratch::new();
+        scratch.put("/shadow", "secret", 0o600);
+        scratch.dir("/home", 0o755);
+        std::fs::hard_link(scratch.at("/shadow"), scratch.at("/home/keys")).unwrap();
+        scratch.chown("/home", 1000);
+        let sys = scratch.apply();
+        let user = Owner { uid: 1000, gid: 1000 };
+        let text = error(sys.set_attributes("/home/keys", None, Some(user)));
+        assert!(text.contains("hard links"), "{text}");
+        // A file that is written gets a new inode instead, even though its content is the same.
+        assert!(sys.write(File::new("/home/keys", "secret").owner(user)).unwrap());
+        let owner = |path: &str| std::fs::metadata(scratch.at(path)).unwrap().uid();
+        assert_eq!((owner("/shadow"), owner("/home/keys")), (0, 1000));
+    }
+
+    #[test]
+    fn a_durable_file_and_a_sync_succeed_and_leave_nothing_open_or_behind() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        sys.write(File::new("/var/lib/state", "1").durable()).unwrap();
+        sys.write(File::new("/var/lib/state", "2").durable()).unwrap();
+        sys.remove("/var/lib/state").unwrap();
+        std::fs::remove_dir_all(scratch.at("/var")).unwrap();
+        sys.sync().unwrap();
+        sys.sync().unwrap();
+    }
+}

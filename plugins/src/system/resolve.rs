@@ -230,3 +230,173 @@ fn without_parents(base: &Path, path: &Path) -> PathBuf {
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::system::scratch::{Scratch, is_root};
+    use crate::system::{File, System};
+
+    fn refused<T: std::fmt::Debug>(result: anyhow::Result<T>, parts: &[&str]) {
+        let error = format!("{:#}", result.unwrap_err());
+        assert!(parts.iter().all(|part| error.contains(part)) && !error.contains('\n'), "{error}");
+    }
+
+    /// Applies and plans the same, and returns the tree to which it was applied.
+    fn both(prepare: impl Fn(&Scratch), act: impl Fn(&System)) -> Scratch {
+        let (real, planned) = (Scratch::new(), Scratch::new());
+        prepare(&real);
+        prepare(&planned);
+        act(&real.apply());
+        act(&planned.plan());
+        real
+    }
+
+    #[test]
+    fn no_path_leads_out_of_the_root() {
+        let real = both(
+            |scratch| {
+                scratch.dir("/etc", 0o755);
+                scratch.link("/etc", "/absolute");
+                scratch.link("../../../../../../etc", "/etc/up");
+            },
+            |sys| {
+                sys.write(File::new("../../etc/passwd", "1")).unwrap();
+                sys.write(File::new("/../../../etc/group", "2")).unwrap();
+                sys.write(File::new("/absolute/shadow", "3")).unwrap();
+                sys.write(File::new("/etc/up/hosts", "4")).unwrap();
+                assert_eq!(sys.read_text("/etc/up/../../../etc/hosts").unwrap().as_deref(), Some("4"));
+                assert_eq!(sys.read_dir("/absolute").unwrap().unwrap().len(), 5);
+            },
+        );
+        assert_eq!(real.names("/etc"), ["group", "hosts", "passwd", "shadow", "up"]);
+        assert_eq!(real.names("/"), ["absolute", "etc"]);
+    }
+
+    #[test]
+    fn a_loop_of_links_is_one_clear_error_for_reading_and_writing() {
+        both(
+            |scratch| {
+                scratch.link("b", "/a");
+                scratch.link("a", "/b");
+            },
+            |sys| {
+                refused(sys.write(File::new("/a", "")), &["cannot write /a", "loop"]);
+                refused(sys.write(File::new("/a/c", "")), &["cannot write /a/c", "loop"]);
+                refused(sys.read("/a"), &["cannot read /a", "loop"]);
+                assert_eq!(sys.read_link("/a").unwrap().unwrap().to_str(), Some("b"));
+            },
+        );
+    }
+
+    #[test]
+    fn a_file_in_the_place_of_a_directory_is_named() {
+        both(
+            |scratch| scratch.put("/etc/conf", "", 0o644),
+            |sys| {
+                refused(sys.write(File::new("/etc/conf/d/x", "")), &["/etc/conf is a file, not a directory"]);
+                refused(sys.create_dir("/etc/conf/d", None, None), &["/etc/conf is a file"]);
+                assert_eq!(sys.read("/etc/conf/d").unwrap(), None);
+                assert!(!sys.remove("/etc/conf/d").unwrap());
+            },
+        );
+    }
+
+    #[test]
+    fn a_link_in_a_directory_that_others_may_write_to_is_read_but_not_written_through() {
+        both(
+            |scratch| {
+                scratch.put("/real/file", "text", 0o644);
+                scratch.dir("/open", 0o777);
+                scratch.dir("/tmp", 0o1777);
+                for dir in ["open", "tmp"] {
+                    scratch.link("/real", &format!("/{dir}/link"));
+                    scratch.link("/real/file", &format!("/{dir}/file"));
+                }
+            },
+            |sys| {
+                let why = ["the link /open/link is not followed", "others may write"];
+                refused(sys.write(File::new("/open/link/file", "x")), &why);
+                refused(sys.create_dir("/open/link/sub", None, None), &why);
+                refused(sys.symlink("x", "/open/link/sub", false), &why);
+                refused(sys.remove("/open/link/file"), &why);
+                refused(sys.set_attributes("/open/link/file", Some(0o600), None), &why);
+                refused(sys.write(File::new("/open/file", "x")), &["the link /open/file"]);
+                assert_eq!(sys.read_text("/open/link/file").unwrap().as_deref(), Some("text"));
+                assert!(sys.write(File::new("/tmp/link/file", "y")).unwrap());
+                assert!(sys.write(File::new("/tmp/file", "z")).unwrap());
+            },
+        );
+    }
+
+    #[test]
+    fn root_follows_no_link_of_a_user_nor_one_in_a_directory_of_a_user() {
+        if !is_root("links that belong to users") {
+            return;
+        }
+        let real = both(
+            |scratch| {
+                scratch.put("/etc/shadow", "secret", 0o600);
+                scratch.dir("/home/user", 0o755);
+                scratch.link("/etc", "/home/user/.ssh");
+                scratch.chown("/home/user/.ssh", 1000);
+                scratch.link("/etc/shadow", "/home/user/by-root");
+                scratch.chown("/home/user", 1000);
+                scratch.link("/etc", "/of-user");
+                scratch.chown("/of-user", 1000);
+            },
+            |sys| {
+                let write = |path: &str| sys.write(File::new(path, "evil"));
+                refused(
+                    write("/home/user/.ssh/shadow"),
+                    &["link /home/user/.ssh ", "it belongs to user 1000"],
+                );
+                refused(write("/home/user/by-root"), &["its directory belongs to user 1000"]);
+                refused(write("/of-user/shadow"), &["the link /of-user is not followed"]);
+                assert!(sys.write(File::new("/home/user/by-root", "mine").replace_link()).unwrap());
+            },
+        );
+        assert_eq!(real.text("/etc/shadow"), "secret");
+        assert_eq!(real.text("/home/user/by-root"), "mine");
+    }
+
+    #[test]
+    fn a_directory_that_is_swapped_for_a_link_meanwhile_does_not_lead_out() {
+        use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
+        let (scratch, outside) = (Scratch::new(), Scratch::new());
+        scratch.dir("/a/dir", 0o777);
+        scratch.dir("/a", 0o777);
+        std::os::unix::fs::symlink(outside.root(), scratch.at("/a/link")).unwrap();
+        let (dir, link) = (scratch.at("/a/dir"), scratch.at("/a/link"));
+        std::thread::scope(|scope| {
+            let swap = || renameat2(AT_FDCWD, &dir, AT_FDCWD, &link, RenameFlags::RENAME_EXCHANGE);
+            let swapper = scope.spawn(move || (0..20_000).try_for_each(|_| swap()).unwrap());
+            let sys = scratch.apply();
+            let mut written = 0;
+            for count in 0.. {
+                // Refused or written into the directory, wherever that is now.
+                written += usize::from(sys.write(File::new("/a/dir/file", format!("{count}"))).is_ok());
+                if swapper.is_finished() {
+                    break;
+                }
+            }
+            assert!(written > 0);
+        });
+        assert!(outside.names("/").is_empty());
+    }
+
+    #[test]
+    fn strange_paths_are_errors_that_name_them() {
+        let long = "x".repeat(300);
+        both(
+            |_| {},
+            |sys| {
+                refused(sys.write(File::new(&long, "")), &["the path is too long"]);
+                refused(sys.write(File::new("/", "")), &["cannot write /"]);
+                refused(sys.write(File::new("/a\0b", "")), &["cannot write /a"]);
+                refused(sys.remove("/"), &["a root cannot be removed"]);
+                assert!(!sys.create_dir("/", None, None).unwrap());
+                assert!(sys.metadata("/").unwrap().is_some());
+            },
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! What the tests of this module share: a tree in a temporary directory, and what only root can test.
 
 use super::{Live, Mode, System};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,9 +90,14 @@ impl Scratch {
 pub(super) fn is_root(what: &str) -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("SKIPPED: {what}: needs root");
+        skipped(what, "needs root");
     }
     root
+}
+
+/// Says loudly what is not tested: past the capture of what tests print.
+pub(super) fn skipped(what: &str, why: &str) {
+    writeln!(std::io::stderr(), "SKIPPED: {what}: {why}").unwrap();
 }
 
 /// A file system that is unmounted when this is dropped.
@@ -118,7 +124,7 @@ impl Mounted {
         match mount(at) {
             Ok(()) => Some(Self(at.to_owned())),
             Err(error) => {
-                eprintln!("SKIPPED: {what}: cannot mount: {error}");
+                skipped(what, &format!("cannot mount: {error}"));
                 None
             }
         }

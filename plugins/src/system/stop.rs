@@ -84,3 +84,34 @@ impl Request {
         self.pipe.get().map(|(reader, _)| reader.as_fd())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::{Command, Live, Mode, System};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_signal_to_this_process_ends_the_command_and_is_seen_afterwards() {
+        // Signals belong to the whole process: another one is started for them.
+        if std::env::var_os("COSETTE_TEST_STOP").is_none() {
+            let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+            again.arg("--exact");
+            again
+                .arg("system::stop::tests::a_signal_to_this_process_ends_the_command_and_is_seen_afterwards");
+            assert!(again.env("COSETTE_TEST_STOP", "").status().unwrap().success());
+            return;
+        }
+        install().unwrap();
+        let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
+        assert!(!stop_requested());
+        check().unwrap();
+        let line = format!("kill -HUP {}; sleep 60; echo survived", std::process::id());
+        let error = sys.run(&Command::shell("test", line)).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Interrupted { signal: "SIGHUP" }));
+        assert!(stop_requested() && check().is_err());
+        assert_eq!(sys.take_effects().len(), 1);
+        assert!(sys.lock("/").is_err());
+    }
+}
