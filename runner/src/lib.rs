@@ -11,5 +11,6 @@ mod fetch;
 mod log;
 pub mod planner;
 pub mod report;
+pub mod sandbox;
 pub mod source;
 pub mod stage;

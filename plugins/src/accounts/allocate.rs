@@ -17,9 +17,9 @@ pub struct Allocation<'a> {
     /// The ranges.
     pub defaults: &'a Defaults,
     /// The home directories there are.
-    pub homes: &'a Homes,
+    pub homes: Homes<'a>,
     /// Numbers of users that are configured and therefore spoken for.
-    pub configured_uids: &'a BTreeSet<u32>,
+    pub configured_uids: BTreeSet<u32>,
 }
 
 impl Allocation<'_> {
@@ -28,9 +28,9 @@ impl Allocation<'_> {
         let ranges = &self.defaults.ranges;
         let range = if system { ranges.system_users } else { ranges.users };
         let mut taken: BTreeSet<u32> = accounts.table(Kind::User).ids(passwd::UID).collect();
-        taken.extend(self.configured_uids);
-        let owner = self.homes.owner(home).map(|owner| owner.uid);
-        choose(range, taken, owner, self.homes.uids(), system, "user")
+        taken.extend(&self.configured_uids);
+        let owner = self.homes.owner(home)?.map(|owner| owner.uid);
+        choose(range, taken, owner, self.homes.uids()?, system, "user")
     }
 
     /// A number for a group; `home` is the home directory of the user whose own group it will be.
@@ -40,8 +40,11 @@ impl Allocation<'_> {
         let mut taken: BTreeSet<u32> = accounts.table(Kind::Group).ids(group::GID).collect();
         // A number that somebody has as primary group is in use, even if the group has no entry.
         taken.extend(accounts.table(Kind::User).ids(passwd::GID));
-        let owner = home.and_then(|home| self.homes.owner(home)).map(|owner| owner.gid);
-        choose(range, taken, owner, self.homes.gids(), system, "group")
+        let owner = match home {
+            Some(home) => self.homes.owner(home)?.map(|owner| owner.gid),
+            None => None,
+        };
+        choose(range, taken, owner, self.homes.gids()?, system, "group")
     }
 }
 

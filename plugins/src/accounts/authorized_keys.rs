@@ -51,32 +51,17 @@ pub fn install(cx: &Context, sys: &System, user: &User, keys: &[Text]) -> Result
     }
     let directory = user.home.join(".ssh");
     let path = directory.join("authorized_keys");
-    // The file is read for the user with the rights of root, and then given to the user: what the user could
-    // not read must not get into it.
-    for place in [&directory, &path] {
-        if let Some(found) = sys.symlink_metadata(place)?
-            && found.kind == Kind::Symlink
-            && found.owner.uid != 0
-        {
-            bail!(
-                "{} is a link that belongs to a user: SSH keys are not written through it",
-                place.display()
-            );
-        }
-    }
-    if let Some(found) = sys.metadata(&path)?
-        && found.owner.uid != user.owner.uid
-        && found.mode & 0o004 == 0
-    {
-        bail!(
-            "{} does not belong to user `{who}` and is left alone: give it to the user or remove it",
-            path.display()
-        );
-    }
-    let before = sys.read(&path)?.unwrap_or_default();
-    let after = with_keys(&before, &wanted);
     sys.create_dir(&directory, Some(0o700), Some(user.owner))
         .with_context(|| format!("SSH keys of user `{who}`"))?;
+    let before = match sys.read_to_write(&path).with_context(|| format!("SSH keys of user `{who}`"))? {
+        // What the user could not read would become the user's own.
+        Some((found, _)) if found.owner.uid != user.owner.uid && found.mode & 0o004 == 0 => {
+            bail!("{} does not belong to user `{who}`: give it to the user, or remove it", path.display())
+        }
+        Some((_, content)) => content,
+        None => Vec::new(),
+    };
+    let after = with_keys(&before, &wanted);
     sys.write(File::new(&path, after).mode(0o600).owner(user.owner))
         .with_context(|| format!("SSH keys of user `{who}`"))?;
     Ok(())

@@ -4,8 +4,9 @@
 //! that of lckpwdf(3), which shadow-utils takes as well; it is only taken when something changes, so that a
 //! read-only root which is as it should be is no error.
 
-use super::kind::{Kind, NAME};
+use super::kind::{Kind, NAME, PASSWORD, group, gshadow};
 use super::lookup::Group;
+use super::password::LOCKED;
 use super::table::Table;
 use crate::System;
 use crate::system::{File, Mode, Owner};
@@ -53,12 +54,12 @@ pub fn update<T>(
     kinds: &[Kind],
     edit: impl Fn(&mut Accounts) -> Result<T>,
 ) -> Result<Updated<T>> {
-    let before = Accounts::read(sys, elsewhere)?;
+    let before = Accounts::read(sys, elsewhere, kinds)?;
     let mut after = before.clone();
     let mut value = edit(&mut after)?;
     let locked = if after != before && sys.mode() == Mode::Apply { Some(sys.lock(LOCK)?) } else { None };
     if locked.is_some() {
-        let found = Accounts::read(sys, elsewhere)?;
+        let found = Accounts::read(sys, elsewhere, kinds)?;
         if found != before {
             after = found;
             value = edit(&mut after)?;
@@ -70,13 +71,17 @@ pub fn update<T>(
 }
 
 impl Accounts {
-    fn read(sys: &System, elsewhere: Option<(Kind, &Path)>) -> Result<Self> {
+    fn read(sys: &System, elsewhere: Option<(Kind, &Path)>, kinds: &[Kind]) -> Result<Self> {
         let database = |kind: Kind| -> Result<Database> {
             let path = match elsewhere {
                 Some((moved, path)) if moved == kind => path,
                 _ => Path::new(kind.path()),
             };
-            let content = sys.read(path)?;
+            // One that only helps to choose numbers may be broken without stopping the others.
+            let content = match sys.read(path) {
+                Err(_) if !kinds.contains(&kind) => None,
+                content => content?,
+            };
             Ok(Database {
                 path: path.to_owned(),
                 exists: content.is_some(),
@@ -106,9 +111,16 @@ impl Accounts {
         }
     }
 
-    /// Whether the root has this database; many have no gshadow.
-    pub fn exists(&self, kind: Kind) -> bool {
-        self.database(kind).exists
+    /// Adds a group that is not there; also to gshadow, which many roots do not have.
+    pub fn add_group(&mut self, name: &str, gid: u32, members: &str) -> Result<()> {
+        let gid = gid.to_string();
+        let fields = [(NAME, name), (PASSWORD, "x"), (group::GID, &gid), (group::MEMBERS, members)];
+        self.group.table.insert(&fields)?;
+        if self.gshadow.exists {
+            let fields = [(NAME, name), (PASSWORD, LOCKED), (gshadow::MEMBERS, members)];
+            self.gshadow.table.put(name, &fields)?;
+        }
+        Ok(())
     }
 
     fn database(&self, kind: Kind) -> &Database {
@@ -160,20 +172,9 @@ impl Database {
     }
 }
 
-/// Adds a name to a list of members, unless it is there.
-pub(super) fn with_member(list: &str, name: &str) -> String {
-    if super::field::names(list).any(|member| member == name) {
-        list.to_owned()
-    } else if list.trim().is_empty() {
-        name.to_owned()
-    } else {
-        format!("{},{name}", list.trim_end_matches(','))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::kind::{PASSWORD, shadow};
+    use super::super::kind::shadow;
     use super::*;
     use crate::testing::Machine;
 
@@ -226,10 +227,32 @@ mod tests {
     }
 
     #[test]
-    fn members_are_added_once() {
-        assert_eq!(with_member("", "a"), "a");
-        assert_eq!(with_member("a,b", "b"), "a,b");
-        assert_eq!(with_member("a,b", "c"), "a,b,c");
-        assert_eq!(with_member("ab,", "a"), "ab,a");
+    fn an_edit_starts_again_when_the_databases_change_before_they_are_locked() {
+        let machine = Machine::new("-- /etc/shadow 0640\nroot:*:1::::::\n");
+        let sys = machine.system(Mode::Apply);
+        let calls = std::cell::Cell::new(0);
+        update(&sys, None, &[Kind::Shadow], |accounts| {
+            calls.set(calls.get() + 1);
+            if calls.get() == 1 {
+                sys.write(File::new("/etc/shadow", "root:*:1::::::\nother:!:1::::::\n"))?;
+            }
+            accounts.table_mut(Kind::Shadow).put("alice", &[(NAME, "alice"), (PASSWORD, "!")])
+        })
+        .unwrap();
+        assert_eq!(calls.get(), 2);
+        machine.assert_tree(
+            "-- /etc/.pwd.lock 0600\n-- /etc/shadow 0640\nroot:*:1::::::\nother:!:1::::::\nalice:!:::::::\n",
+        );
+    }
+
+    #[test]
+    fn an_edit_that_fails_writes_nothing() {
+        let machine = Machine::new("-- /etc/shadow 0640\nroot:*:1::::::\n");
+        let failed = update(&machine.system(Mode::Apply), None, &Kind::ALL, |accounts| {
+            accounts.table_mut(Kind::Shadow).remove("root");
+            anyhow::bail!("no")
+        });
+        assert!(failed.map(|updated: Updated<()>| updated.value).is_err());
+        machine.assert_tree("");
     }
 }

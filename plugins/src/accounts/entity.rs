@@ -1,7 +1,7 @@
 //! Entities: single entries of the account databases, as `ensure_entities` and `delete_entities` describe
 //! them in YAML.
 
-use super::field::{check_value, names};
+use super::field::check_value;
 use super::ids::Id;
 use super::kind::Kind;
 use super::password::Password;
@@ -107,6 +107,11 @@ record! {
 }
 
 impl Item {
+    /// Where the database is, if not where it usually is.
+    pub fn elsewhere(&self) -> Option<&str> {
+        self.path.as_deref().filter(|path| !path.is_empty())
+    }
+
     /// Reads the entity before anything is known of the machine. One that is a template cannot be read yet.
     pub fn check(&self, findings: &mut Findings) {
         if self.is_template() {
@@ -148,16 +153,25 @@ impl Item {
     }
 
     fn parse(&self, text: &str, origin: Origin) -> (Option<Entity>, Vec<Diagnostic>) {
+        let mut findings = Findings::new(origin.clone());
+        let node = yaml::parse(text, &mut findings);
+        let mut syntax = findings.into_vec();
+        // A password without quotes may be taken for something else, and quoted in the finding about it.
+        for finding in syntax.iter_mut().filter(|finding| finding.message.contains('`')) {
+            "this cannot be read as YAML".clone_into(&mut finding.message);
+            finding.help = Some("put values that begin with a special character into quotes".to_owned());
+        }
         let mut findings = Findings::new(origin);
-        let entity = match yaml::parse(text, &mut findings) {
+        let entity = match node {
             Some(node) => Entity::decode(&node, &mut findings),
-            None if findings.has_errors() => None,
+            None if syntax.iter().any(|finding| finding.severity == Severity::Error) => None,
             None => {
                 findings.error(None, "the entity is empty").help("write `kind: user` and so on");
                 None
             }
         };
-        (entity, findings.into_vec())
+        syntax.extend(findings.into_vec());
+        (entity, syntax)
     }
 
     /// Where in the document a finding about the entity is. A template may have moved things.
@@ -220,9 +234,4 @@ impl Decode for Entity {
         }
         Some(entity)
     }
-}
-
-/// The names in two lists, each once.
-pub(super) fn merge(list: &str, more: &str) -> String {
-    names(more).fold(list.to_owned(), |list, name| super::database::with_member(&list, name))
 }

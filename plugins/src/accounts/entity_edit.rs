@@ -2,8 +2,8 @@
 
 use super::allocate::Allocation;
 use super::database::Accounts;
-use super::entity::{Entity, GroupEntity, GshadowEntity, ShadowEntity, UserEntity, merge};
-use super::field::check_name;
+use super::entity::{Entity, GroupEntity, GshadowEntity, ShadowEntity, UserEntity};
+use super::field::{check_name, names};
 use super::ids::Id;
 use super::kind::{Column, Kind, NAME, PASSWORD, group, gshadow, passwd, shadow};
 use super::password::{LOCKED, Password};
@@ -44,8 +44,11 @@ impl Entity {
         values.push((NAME, name.to_owned()));
         let values: Vec<_> = values.iter().map(|(column, value)| (*column, value.as_str())).collect();
         let table = accounts.table_mut(kind);
-        if !table.set(name, &values)? {
-            table.insert(&values)?;
+        table.put(name, &values)?;
+        if let Self::Group(entity) = self {
+            for member in names(entity.users.as_deref().unwrap_or_default()) {
+                table.add_to_list(name, group::MEMBERS, member)?;
+            }
         }
         Ok(warnings)
     }
@@ -134,9 +137,8 @@ fn shadow_values(
     ] {
         match value.as_deref() {
             Some("now") if column == shadow::LAST_CHANGED => {
-                if is_changed {
-                    values.push((column, days_since_1970(around.host.now()).to_string()));
-                }
+                let today = || (column, days_since_1970(around.host.now()).to_string());
+                values.extend(is_changed.then(today));
             }
             Some(days) => {
                 if !days.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -178,10 +180,6 @@ fn group_values(
             values.push((group::GID, around.allocation.gid(accounts, None, false)?.to_string()));
         }
         Id::Any => {}
-    }
-    if let Some(users) = &entity.users {
-        let members = existing.map(|entry| entry.text(group::MEMBERS)).unwrap_or_default();
-        values.push((group::MEMBERS, merge(&members, users)));
     }
     Ok(values)
 }

@@ -1,6 +1,8 @@
 //! What may stand in a field of an account database, and what a user or group may be called.
 
 use anyhow::{Result, bail};
+use cosette_schema::yaml::{Node, Value};
+use cosette_schema::{Decode, Findings};
 
 /// A number that stands for no user or group: `(uid_t) -1`.
 pub const NO_ID: u32 = u32::MAX;
@@ -46,6 +48,27 @@ pub fn parse_id(text: &[u8]) -> Option<u32> {
         return None;
     }
     std::str::from_utf8(text).ok()?.parse().ok().filter(|id| *id != NO_ID)
+}
+
+/// Names that are written as a list, or in one text with commas between them, as cloud-init allows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(Vec<String>);
+
+impl Names {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl Decode for Names {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let list = match &node.value {
+            Value::Scalar(_) => names(&String::decode(node, findings)?).map(str::to_owned).collect(),
+            _ => Vec::<String>::decode(node, findings)?,
+        };
+        Some(Self(list.into_iter().filter(|name| !name.is_empty()).collect()))
+    }
 }
 
 /// The names in a list such as `wheel,users`, those that are there.

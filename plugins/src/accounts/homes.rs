@@ -1,48 +1,60 @@
-//! The home directories of a root and whom they belong to.
+//! The home directories of a root and whom they belong to, looked at when somebody first asks.
 
 use super::defaults::Defaults;
 use crate::System;
 use crate::system::{Kind, Owner};
 use anyhow::Result;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Home directories and their owners.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Homes(BTreeMap<PathBuf, Owner>);
+pub struct Homes<'a> {
+    sys: &'a System,
+    defaults: &'a Defaults,
+    others: Vec<&'a str>,
+    found: OnceCell<BTreeMap<PathBuf, Owner>>,
+}
 
-impl Homes {
-    /// Looks at all directories where home directories usually are, and at `others`.
-    pub fn survey<'h>(
-        sys: &System,
-        defaults: &Defaults,
-        others: impl IntoIterator<Item = &'h str>,
-    ) -> Result<Self> {
-        let base = Path::new(&defaults.home);
-        let usual = sys.read_dir(base)?.unwrap_or_default().into_iter().map(|name| base.join(name));
+impl<'a> Homes<'a> {
+    /// The directories where home directories usually are, and `others`.
+    pub fn new(sys: &'a System, defaults: &'a Defaults, others: impl IntoIterator<Item = &'a str>) -> Self {
+        Self { sys, defaults, others: others.into_iter().collect(), found: OnceCell::new() }
+    }
+
+    /// The owner of a home directory that exists.
+    pub fn owner(&self, home: &str) -> Result<Option<Owner>> {
+        Ok(self.found()?.get(Path::new(home)).copied())
+    }
+
+    /// All users that own one.
+    pub fn uids(&self) -> Result<BTreeSet<u32>> {
+        Ok(self.found()?.values().map(|owner| owner.uid).collect())
+    }
+
+    /// All groups that own one.
+    pub fn gids(&self) -> Result<BTreeSet<u32>> {
+        Ok(self.found()?.values().map(|owner| owner.gid).collect())
+    }
+
+    fn found(&self) -> Result<&BTreeMap<PathBuf, Owner>> {
+        if self.found.get().is_none() {
+            let _ = self.found.set(self.survey()?);
+        }
+        Ok(self.found.get_or_init(BTreeMap::new))
+    }
+
+    fn survey(&self) -> Result<BTreeMap<PathBuf, Owner>> {
+        let base = Path::new(&self.defaults.home);
+        let usual = self.sys.read_dir(base)?.unwrap_or_default().into_iter().map(|name| base.join(name));
         let mut homes = BTreeMap::new();
-        for path in usual.chain(others.into_iter().map(PathBuf::from)) {
-            if let Some(found) = sys.symlink_metadata(&path)?
+        for path in usual.chain(self.others.iter().map(PathBuf::from)) {
+            if let Some(found) = self.sys.symlink_metadata(&path)?
                 && found.kind == Kind::Directory
             {
                 homes.insert(path, found.owner);
             }
         }
-        Ok(Self(homes))
-    }
-
-    /// The owner of a home directory that exists.
-    pub fn owner(&self, home: &str) -> Option<Owner> {
-        self.0.get(Path::new(home)).copied()
-    }
-
-    /// All users that own one.
-    pub fn uids(&self) -> BTreeSet<u32> {
-        self.0.values().map(|owner| owner.uid).collect()
-    }
-
-    /// All groups that own one.
-    pub fn gids(&self) -> BTreeSet<u32> {
-        self.0.values().map(|owner| owner.gid).collect()
+        Ok(homes)
     }
 }

@@ -72,6 +72,16 @@ pub enum Id {
     Number(u32),
 }
 
+impl Id {
+    /// The number, if it is a certain one.
+    pub fn number(self) -> Option<u32> {
+        match self {
+            Self::Any => None,
+            Self::Number(id) => Some(id),
+        }
+    }
+}
+
 impl Decode for Id {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         let text = String::decode(node, findings)?;

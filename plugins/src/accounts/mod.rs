@@ -24,6 +24,7 @@ pub mod password;
 pub mod table;
 
 pub use database::Accounts;
+pub use field::Names;
 pub use kind::Kind;
 pub use lookup::{Group, User, group, user};
 pub use table::Table;

@@ -85,7 +85,7 @@ impl Table {
             return Ok(false);
         };
         for (column, value) in values {
-            line.set(*column, value);
+            line.set(*column, value.as_bytes());
         }
         Ok(true)
     }
@@ -98,7 +98,7 @@ impl Table {
         let mut line = Line { text: Vec::new(), end: b"\n", class: Class::Entry };
         line.text.resize(self.kind.columns() - 1, b':');
         for (column, value) in fields {
-            line.set(*column, value);
+            line.set(*column, value.as_bytes());
         }
         let service = |line: &Line| matches!(line.text.first(), Some(b'+' | b'-'));
         let at = self.lines.iter().position(service).unwrap_or(self.lines.len());
@@ -111,11 +111,32 @@ impl Table {
         Ok(())
     }
 
+    /// Sets fields of an entry, or adds it. The name must be among the fields.
+    pub fn put(&mut self, name: &str, fields: &[(Column, &str)]) -> Result<()> {
+        if !self.set(name, fields)? {
+            self.insert(fields)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a name to the list in a field, unless it is there. Nothing happens when there is no such entry.
+    pub fn add_to_list(&mut self, name: &str, column: Column, member: &str) -> Result<()> {
+        check_value(column.name, member)?;
+        let line = self.lines.iter_mut().find(|line| line.is_entry_of(name));
+        if let Some(line) = line {
+            let list = Entry { text: &line.text }.get(column).trim_ascii_end();
+            if !list.split(|byte| *byte == b',').any(|other| other.trim_ascii() == member.as_bytes()) {
+                let separator = if list.is_empty() || list.ends_with(b",") { "" } else { "," };
+                let list = [list, separator.as_bytes(), member.as_bytes()].concat();
+                line.set(column, &list);
+            }
+        }
+        Ok(())
+    }
+
     /// Removes all entries of this name.
     pub fn remove(&mut self, name: &str) {
-        self.lines.retain(|line| {
-            line.class != Class::Entry || Entry { text: &line.text }.get(NAME) != name.as_bytes()
-        });
+        self.lines.retain(|line| !line.is_entry_of(name));
     }
 }
 
@@ -131,11 +152,15 @@ impl Line {
         Self { text: text.to_vec(), end, class: Class::of(kind, text) }
     }
 
-    fn set(&mut self, column: Column, value: &str) {
+    fn is_entry_of(&self, name: &str) -> bool {
+        self.class == Class::Entry && Entry { text: &self.text }.get(NAME) == name.as_bytes()
+    }
+
+    fn set(&mut self, column: Column, value: &[u8]) {
         let missing = (column.index + 1).saturating_sub(Entry { text: &self.text }.len());
         self.text.extend(std::iter::repeat_n(b':', missing));
         if let Some(range) = (Entry { text: &self.text }).range(column) {
-            self.text.splice(range, value.bytes());
+            self.text.splice(range, value.iter().copied());
         }
     }
 }
@@ -248,6 +273,26 @@ mod tests {
         table.set("dup", &[(passwd::SHELL, "/bin/sh")]).unwrap();
         assert_eq!(lines(&table)[7], "short:x:7:7:::/bin/sh");
         assert_eq!(lines(&table)[5], "dup:x:5:5:::/bin/sh\r");
+    }
+
+    #[test]
+    fn members_are_added_once_and_the_others_keep_their_bytes() {
+        for (before, after) in [
+            ("g:x:1:", "g:x:1:new"),
+            ("g:x:1", "g:x:1:new"),
+            ("g:x:1:a,newer\r\n", "g:x:1:a,newer,new\r\n"),
+            ("g:x:1:a,\n", "g:x:1:a,new\n"),
+            ("g:x:1:a, new ,b\n", "g:x:1:a, new ,b\n"),
+            ("h:x:1:a\n", "h:x:1:a\n"),
+        ] {
+            let mut table = Table::parse(Kind::Group, before.as_bytes());
+            table.add_to_list("g", group::MEMBERS, "new").unwrap();
+            assert_eq!(String::from_utf8(table.to_bytes()).unwrap(), after);
+        }
+        let mut table = Table::parse(Kind::Group, b"g:x:1:J\xf6rg");
+        table.add_to_list("g", group::MEMBERS, "new").unwrap();
+        assert_eq!(table.to_bytes(), b"g:x:1:J\xf6rg,new");
+        assert!(table.add_to_list("g", group::MEMBERS, "a:b").is_err());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! One file for each key of a step; the name of the file is the key.
 
+mod authorized_keys;
 mod commands;
+mod delete_entities;
 mod directories;
 mod dns;
+mod ensure_entities;
 mod environment;
 mod environment_file;
 mod files;
@@ -10,6 +13,7 @@ mod hostname;
 mod links;
 mod systemctl;
 mod systemd_firstboot;
+mod users;
 
 use crate::Registered;
 
@@ -17,11 +21,15 @@ use crate::Registered;
 /// commands run, and commands run before users are made.
 pub const PLUGINS: &[Registered] = &[
     Registered::of::<dns::Dns>(),
+    Registered::of::<ensure_entities::EnsureEntities>(),
     Registered::of::<directories::Directories>(),
     Registered::of::<files::Files>(),
     Registered::of::<links::Links>(),
     Registered::of::<commands::Commands>(),
+    Registered::of::<delete_entities::DeleteEntities>(),
     Registered::of::<hostname::Hostname>(),
+    Registered::of::<users::Users>(),
+    Registered::of::<authorized_keys::AuthorizedKeys>(),
     Registered::of::<systemctl::Systemctl>(),
     Registered::of::<environment::Environment>(),
     Registered::of::<environment_file::EnvironmentFile>(),

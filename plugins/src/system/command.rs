@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// A program to run inside the root: standard input is empty, it leads its own process group, and its output
 /// is captured.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Command {
     label: String,
     program: OsString,
@@ -50,6 +50,13 @@ impl Command {
     /// Variables that are set in addition to those of the runner.
     pub fn environment(&self) -> &[(OsString, OsString)] {
         &self.environment
+    }
+}
+
+/// The label alone: arguments and variables may hold secrets.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").field("label", &self.label).finish_non_exhaustive()
     }
 }
 

@@ -7,7 +7,7 @@
 use super::cause::Cause;
 use super::metadata::Attributes;
 use super::tree::{Dir, Found, Tree, absolute};
-use super::{Kind, Owner};
+use super::{Kind, Metadata, Owner};
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
@@ -172,14 +172,18 @@ impl Tree {
             }
         }
         let sticky = holder.mode & 0o1000 != 0;
-        let group = holder.owner.gid != 0 && holder.owner.gid != self.effective.gid;
-        let writable = holder.mode & 0o002 != 0 || (group && holder.mode & 0o020 != 0);
-        if writable && !sticky {
+        if self.others_may_write(&holder) && !sticky {
             bail!(
                 "the link {path} is not followed, because others may write to its directory: name its target"
             );
         }
         Ok(())
+    }
+
+    /// Whether the mode lets others write than the owner, root's group and the group of this process.
+    pub(super) fn others_may_write(&self, holder: &Metadata) -> bool {
+        let trusted_group = holder.owner.gid == 0 || holder.owner.gid == self.effective.gid;
+        holder.mode & 0o002 != 0 || (holder.mode & 0o020 != 0 && !trusted_group)
     }
 
     /// Whether the owner could only do what this process can do as well. In a user namespace, the files of

@@ -64,8 +64,8 @@ impl Options {
         if self.quiet { 0 } else { 1 + self.verbose.min(1) }
     }
 
-    fn terminal(&self) -> Terminal<std::io::StdoutLock<'static>> {
-        Terminal::new(stdout().lock(), self.colour(), self.detail())
+    fn terminal(&self, mode: Mode) -> Terminal<std::io::StdoutLock<'static>> {
+        Terminal::new(stdout().lock(), self.colour(), self.detail(), mode)
     }
 
     /// Findings about documents go to standard error, with the lines they are about.

@@ -1,6 +1,6 @@
 //! `cosette plan`: the steps in order, the verdict of each condition and every effect, without any.
 
-use super::run::execute;
+use super::run::{execute, finish};
 use super::{exit_status, machine, sources, wrong_usage};
 use crate::command_line::{Options, Selection};
 use crate::stage::{Documents, Prepared};
@@ -19,6 +19,6 @@ pub(super) fn plan(options: &Options, arguments: &Selection) -> Result<u8> {
         Err(message) => return Ok(wrong_usage(&message)),
     };
     let nothing_is_valid = prepared.nothing_is_valid();
-    let report = execute(options, prepared, &sys)?;
+    let report = execute(options, prepared, &sys, |report| finish(options, report))?;
     Ok(exit_status(&report, nothing_is_valid))
 }

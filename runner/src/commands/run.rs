@@ -18,7 +18,7 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
     let sys = options.system(Mode::Apply)?;
     let prepared = Prepared::defaults(&arguments.stage, &also, &sys);
     let nothing_is_valid = prepared.nothing_is_valid();
-    let report = execute(options, prepared, &sys)?;
+    let report = execute(options, prepared, &sys, |report| finish(options, report))?;
     if let Err(error) = store::save(&report, &sys) {
         let _ = writeln!(stderr(), "warning: the report is not kept: {error:#}");
     }
@@ -38,24 +38,34 @@ pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
         Documents::read(&sources, &machine()?)
     };
     let nothing_is_valid = documents.nothing_is_valid();
-    let report = execute(options, documents.plan(&arguments.stage), &sys)?;
+    let report = execute(options, documents.plan(&arguments.stage), &sys, |report| finish(options, report))?;
     Ok(exit_status(&report, nothing_is_valid))
 }
 
-/// Executes and prints as it goes.
-pub(super) fn execute(options: &Options, prepared: Prepared, sys: &System) -> Result<Report> {
+/// Executes and prints as it goes; the last word is `finish`'s.
+pub(super) fn execute(
+    options: &Options,
+    prepared: Prepared,
+    sys: &System,
+    finish: impl FnOnce(&Report) -> Result<()>,
+) -> Result<Report> {
     options.print_findings(&prepared.findings, &prepared.texts);
-    if options.json {
-        let report = prepared.execute(sys, |_| {});
-        print_json(&report)?;
-        return Ok(report);
-    }
-    let terminal = options.terminal();
-    let mut terminal = if sys.mode() == Mode::Plan { terminal.planned() } else { terminal };
+    let mut terminal = options.terminal(sys.mode());
     let report = prepared.execute(sys, |step| {
-        // A reader that has gone away must not stop the stage.
-        let _ = terminal.step(step);
+        if !options.json {
+            // A reader that has gone away must not stop the stage.
+            let _ = terminal.step(step);
+        }
     });
-    let _ = terminal.summary(&report);
+    if !options.json {
+        let _ = terminal.summary(&report);
+    }
+    drop(terminal);
+    finish(&report)?;
     Ok(report)
+}
+
+/// The last word of most commands: the report as JSON, if it was asked for.
+pub(super) fn finish(options: &Options, report: &Report) -> Result<()> {
+    if options.json { print_json(report) } else { Ok(()) }
 }

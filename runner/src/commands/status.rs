@@ -20,7 +20,7 @@ pub(super) fn status(options: &Options) -> Result<u8> {
     } else if reports.is_empty() {
         let _ = writeln!(stdout(), "no stage has run since boot, or its report is not readable by you");
     } else {
-        let mut terminal = options.terminal();
+        let mut terminal = options.terminal(Mode::Apply);
         for step in reports.iter().flat_map(|report| &report.steps) {
             if step.outcome == Outcome::Failed {
                 let _ = terminal.step(step);

@@ -4,6 +4,7 @@ use super::snippet::plain;
 use super::{EffectReport, Outcome, Report, StepReport};
 use anstyle::{AnsiColor, Style};
 use cosette_plugins::effect::Diff;
+use cosette_plugins::system::Mode;
 use similar::TextDiff;
 use std::io::{self, Write};
 
@@ -23,15 +24,21 @@ const QUIET: Style = Style::new().dimmed();
 const WARNED: Style = AnsiColor::Yellow.on_default();
 
 impl<W: Write> Terminal<W> {
-    /// Writes to `out`, in colour or not.
-    pub fn new(out: W, colour: bool, detail: u8) -> Self {
-        Self { out, colour, detail, planned: false }
+    /// Writes to `out`, in colour or not. In plan mode everything is said of what would happen.
+    pub fn new(out: W, colour: bool, detail: u8, mode: Mode) -> Self {
+        Self { out, colour, detail, planned: mode == Mode::Plan }
     }
 
-    /// From now on everything is said of what would happen.
-    pub fn planned(mut self) -> Self {
-        self.planned = true;
-        self
+    /// A line as it is.
+    pub fn line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
+    /// A change of the machine, with its difference below it.
+    pub fn change(&mut self, kind: &str, target: &str, diff: Option<&Diff>) -> io::Result<()> {
+        let kind = self.paint(APPLIED, &format!("{kind:<9}"));
+        writeln!(self.out, "{kind} {target}")?;
+        diff.map_or(Ok(()), |diff| self.diff(diff))
     }
 
     /// One step, with what it changed and what went wrong.
