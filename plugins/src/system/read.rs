@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::resolve::{Place, Route, open_in};
-use super::tree::read_all;
+use super::tree::{absolute, read_all};
 use super::{Kind, Metadata, System};
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
@@ -10,6 +10,7 @@ use nix::fcntl::{OFlag, ResolveFlag, readlinkat};
 use nix::sys::stat::fstat;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A thing that is not there is `None`, not an error.
@@ -124,7 +125,9 @@ impl System {
 
     /// Opens what the disk has, links followed within the root.
     fn open(&self, path: &Path, flags: OFlag) -> Result<Option<OwnedFd>, Cause> {
-        match open_in(self.base.handle()?, path, flags, ResolveFlag::empty()) {
+        // A slash at the end would have a link followed.
+        let plain = path.as_os_str().as_bytes().ends_with(b"/").then(|| absolute(path));
+        match open_in(self.base.handle()?, plain.as_deref().unwrap_or(path), flags, ResolveFlag::empty()) {
             Ok(file) => Ok(Some(file)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
             Err(error) => Err(error.into()),
@@ -170,6 +173,7 @@ mod tests {
             assert_eq!((through.kind, through.mode, through.size), (Kind::File, 0o640, 4));
             assert_eq!((link.kind, link.size), (Kind::Symlink, 5));
             assert_eq!(sys.read_link("/etc/link").unwrap().unwrap(), Path::new("small"));
+            assert_eq!(sys.symlink_metadata("/etc/link/").unwrap().unwrap().kind, Kind::Symlink);
             assert_eq!(sys.read_link("/etc/small").unwrap(), None);
             assert_eq!(sys.read_link("/etc/none").unwrap(), None);
             let binary = sys.read_text("/etc/binary").unwrap_err().to_string();
