@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn mode_and_owner_of_an_existing_database_stay_and_nothing_is_locked_when_nothing_changes() {
-        let machine = Machine::new("-- /etc/shadow 0000 0:7\nalice:!:1::::::");
+        let machine = Machine::new("-- /etc/shadow 0600 0:7\nalice:!:1::::::");
         let updated = lock_alice(&machine.system(Mode::Apply)).unwrap();
         assert!(updated.malformed.is_empty());
         machine.assert_tree("");

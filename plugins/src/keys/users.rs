@@ -685,6 +685,21 @@ mod tests {
     }
 
     #[test]
+    fn a_user_that_a_power_cut_left_half_made_is_finished() {
+        // The order of writing: group, shadow, passwd, home directory.
+        let (group, shadow) = ("-- /etc/group\na:x:1000:a\n", "-- /etc/shadow 0640\na:!:20455::::::\n");
+        let passwd = "-- /etc/passwd\na:x:1000:1000:Created by entities:/home/a:/bin/sh\n";
+        for before in [
+            format!("-- /etc/passwd\n-- /etc/shadow 0640\n{group}"),
+            format!("-- /etc/passwd\n{shadow}{group}"),
+            format!("{passwd}{shadow}{group}"),
+        ] {
+            let machine = Machine::new(&format!("{before}-- /etc/.pwd.lock 0600\n"));
+            machine.check("users: {a: {}}", &format!("{passwd}{shadow}-- /home/a/ 0755 1000:1000\n"));
+        }
+    }
+
+    #[test]
     fn a_plan_shows_users_and_makes_none() {
         let machine = Machine::new(EMPTY);
         let outcome =

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::resolve::{Place, Route};
-use super::tree::read_all;
+use super::tree::{Found, read_all};
 use super::{Kind, Metadata, System};
 use anyhow::{Context as _, Result, bail};
 use nix::sys::stat::fstat;
@@ -23,9 +23,19 @@ impl System {
         let route = Route { follow_last: true, any_link: false, parents: None };
         let place = self.tree.resolve(&self.base, path, route, &mut Vec::new())?;
         let Some(Place { dir, name, found: Some(found) }) = place else { return Ok(None) };
-        let (Some(name), Kind::File) = (name, found.kind()) else {
-            bail!("it is {}, not a file", found.kind());
+        let Some(name) = name else { bail!("it is {}, not a file", found.kind()) };
+        let check = |found: &Found| -> Result<()> {
+            if found.kind() != Kind::File {
+                bail!("it is {}, not a file", found.kind());
+            }
+            if found.shared && self.tree.is_exposed(&dir)? {
+                bail!(
+                    "it has other names (hard links), and others may write to its directory: remove it first"
+                );
+            }
+            Ok(())
         };
+        check(&found)?;
         if !self.tree.is_disk() {
             return Ok(Some((found.metadata, self.tree.content(&dir, &name)?)));
         }
@@ -33,12 +43,7 @@ impl System {
         let file = self.tree.open_file(&dir, &name)?;
         let stat = fstat(&file).map_err(Cause)?;
         let found = self.tree.found(&stat);
-        if found.kind() != Kind::File {
-            bail!("it is {}, not a file", found.kind());
-        }
-        if found.shared && self.tree.is_exposed(&dir)? {
-            bail!("it has other names (hard links), and others may write to its directory: remove it first");
-        }
+        check(&found)?;
         Ok(Some((found.metadata, read_all(file.as_fd(), &stat)?)))
     }
 }
@@ -68,12 +73,13 @@ mod tests {
         for path in ["/home/u", "/home/u/own", "/home/u/link", "/home/u/dir"] {
             scratch.chown(path, 1234);
         }
-        let sys = scratch.apply();
-        let (metadata, content) = sys.read_to_write("/home/u/own").unwrap().unwrap();
-        assert_eq!((metadata.owner.uid, content.as_slice()), (1234, &b"own"[..]));
-        for path in ["/home/u/link", "/home/u/dir/shadow", "/home/u/hard"] {
-            let error = format!("{:#}", sys.read_to_write(path).unwrap_err());
-            assert!(error.contains("cannot read /home/u/") && !error.contains("secret"), "{error}");
+        for sys in [scratch.apply(), scratch.plan()] {
+            let (metadata, content) = sys.read_to_write("/home/u/own").unwrap().unwrap();
+            assert_eq!((metadata.owner.uid, content.as_slice()), (1234, &b"own"[..]));
+            for path in ["/home/u/link", "/home/u/dir/shadow", "/home/u/hard"] {
+                let error = format!("{:#}", sys.read_to_write(path).unwrap_err());
+                assert!(error.contains("cannot read /home/u/") && !error.contains("secret"), "{error}");
+            }
         }
     }
 }
