@@ -9,6 +9,7 @@ use cosette_plugins::facts::Facts;
 use cosette_schema::{
     Arguments, Diagnostic, Document, Findings, Origin, Severity, parse, parse_dot_notation,
 };
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
 
@@ -79,6 +80,15 @@ impl Documents {
     pub fn nothing_is_valid(&self) -> bool {
         let failed = self.findings.iter().any(|finding| finding.severity == Severity::Error);
         failed && self.documents.iter().all(|document| document.stages.is_empty())
+    }
+
+    /// The names of the stages that the documents have, without `.before` and `.after`.
+    pub fn stages(&self) -> BTreeSet<String> {
+        let stages = self.documents.iter().flat_map(|document| &document.stages);
+        let base = |name: &str| -> String {
+            name.strip_suffix(".before").or_else(|| name.strip_suffix(".after")).unwrap_or(name).to_owned()
+        };
+        stages.map(|stage| base(&stage.name.value)).collect()
     }
 
     /// Orders the steps of a stage.

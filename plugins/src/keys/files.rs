@@ -144,7 +144,7 @@ impl Entry {
         let owner = owner::requested(sys, keys.owner, keys.group, keys.owner_string.as_deref())?;
         let mut content = self.content(cx, sys)?;
         if keys.append {
-            let existing = sys.read(&keys.path)?.unwrap_or_default();
+            let existing = sys.read_to_write(&keys.path)?.map(|(_, existing)| existing).unwrap_or_default();
             content = Cow::Owned(append::appended(existing, &content));
         }
         let mut file = File::new(keys.path.as_str(), content.into_owned()).default_mode(0o644);

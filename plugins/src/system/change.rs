@@ -112,14 +112,14 @@ impl Tree {
         if is_link && before.mode != wanted.mode {
             bail!("it is a symbolic link, which has no mode of its own");
         }
+        if found.shared && found.kind() != Kind::Directory && self.is_exposed(&place.dir)? {
+            bail!("it has other names (hard links), and others may write to its directory: remove it first");
+        }
         if let Some(overlay) = &self.overlay {
             let super::Metadata { kind, size, .. } = found.metadata;
             let Attributes { mode, owner } = wanted;
             overlay.borrow_mut().set(place.path(), super::Metadata { kind, size, mode, owner });
             return Ok(true);
-        }
-        if found.shared && found.kind() != Kind::Directory && self.is_exposed(&place.dir)? {
-            bail!("it has other names (hard links), and others may write to its directory: remove it first");
         }
         let opened = match &place.name {
             Some(name) => Some(open_path(place.dir.handle()?, name)?),

@@ -67,7 +67,8 @@ pub struct Output {
     pub status: i32,
     /// The last 64 KiB that it wrote to standard output.
     pub stdout: Vec<u8>,
-    /// The last 64 KiB that it wrote to standard output and standard error, in the order of writing.
+    /// The last 64 KiB that it wrote to standard output and standard error, in the order in which they were
+    /// read: what it wrote to both within the same moment may change places.
     pub tail: Vec<u8>,
 }
 

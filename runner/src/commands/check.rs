@@ -7,7 +7,6 @@ use crate::report::{Finding, plural};
 use crate::stage::Documents;
 use anyhow::Result;
 use cosette_schema::{Diagnostic, Severity};
-use std::collections::BTreeSet;
 use std::io::{Write, stdout};
 
 /// Checks the given sources: each document by itself, every step of every stage, and their order.
@@ -18,14 +17,9 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
     };
     let documents = Documents::read(&sources, &machine()?);
     let number = documents.documents.len();
+    let stages = documents.stages();
     let texts = documents.texts;
     let mut findings = documents.findings;
-    let stages: BTreeSet<String> = documents
-        .documents
-        .iter()
-        .flat_map(|document| &document.stages)
-        .map(|stage| base(&stage.name.value).to_owned())
-        .collect();
     let mut steps = 0;
     for stage in stages {
         let plan = plan(&stage, documents.documents.clone());
@@ -47,11 +41,6 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
         }
     }
     Ok(if errors > 0 { status_of::INVALID } else { status_of::DONE })
-}
-
-/// The stage that a stage with `.before` or `.after` belongs to.
-fn base(stage: &str) -> &str {
-    stage.strip_suffix(".before").or_else(|| stage.strip_suffix(".after")).unwrap_or(stage)
 }
 
 fn place(finding: &Diagnostic) -> (&str, Option<u32>) {

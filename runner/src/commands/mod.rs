@@ -9,10 +9,11 @@ mod try_stage;
 use crate::command_line::{Colour, Command, CommandLine, Options};
 use crate::report::{Report, Terminal, Texts, excerpt};
 use crate::source::Source;
+use crate::stage::{Documents, Prepared};
 use anyhow::{Context, Result};
 use cosette_plugins::System;
 use cosette_plugins::system::{Host, Live, Mode};
-use cosette_schema::Diagnostic;
+use cosette_schema::{Diagnostic, suggest};
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::Path;
 use std::sync::Arc;
@@ -103,6 +104,21 @@ fn sources(arguments: &[String]) -> Result<Vec<Source>, String> {
             source => source,
         })
         .collect())
+}
+
+/// The plan of a stage of documents that a user named. When they have no such stage, those they have are shown.
+fn plan_of(options: &Options, documents: Documents, stage: &str) -> Prepared {
+    let stages = documents.stages();
+    if !stages.contains(stage) && !stages.is_empty() && !options.quiet {
+        let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
+        let near = suggest(stage, stages.iter().copied());
+        let hint = near.map_or_else(
+            || format!("they have: {}", stages.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        let _ = writeln!(stderr(), "note: the sources have no stage `{stage}`; {hint}");
+    }
+    documents.plan(stage)
 }
 
 /// Wrong usage that clap does not see: a sentence for standard error, and its exit status.

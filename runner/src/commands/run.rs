@@ -1,6 +1,6 @@
 //! `cosette run` and `cosette apply`.
 
-use super::{exit_status, machine, print_json, sources, wrong_usage};
+use super::{exit_status, machine, plan_of, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
 use crate::report::{Report, store};
 use crate::stage::{Documents, Prepared};
@@ -38,7 +38,9 @@ pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
         Documents::read(&sources, &machine()?)
     };
     let nothing_is_valid = documents.nothing_is_valid();
-    let report = execute(options, documents.plan(&arguments.stage), &sys, |report| finish(options, report))?;
+    let report = execute(options, plan_of(options, documents, &arguments.stage), &sys, |report| {
+        finish(options, report)
+    })?;
     Ok(exit_status(&report, nothing_is_valid))
 }
 

@@ -52,7 +52,7 @@ impl Machine {
             "AppArmor lets only root do so: try it as root, \
              or with `sysctl kernel.apparmor_restrict_unprivileged_userns=0`"
         } else if self.container || self.filtered {
-            "the container does not allow it: start the container with `--privileged`, \
+            "the container (or chroot) does not allow it: start the container with `--privileged`, \
              or with `--security-opt seccomp=unconfined --security-opt apparmor=unconfined`"
         } else {
             "the system does not allow it, as in a chroot: try it as root and outside of one"
