@@ -382,6 +382,25 @@ Also=../web.service loop-a.service
     }
 
     #[test]
+    fn a_link_that_cannot_be_made_does_not_keep_the_others_nor_the_other_units() {
+        let machine = Machine::new(&format!(
+            "{UNITS}-- /etc/systemd/system/sockets.target.wants\nin the way\n\
+             -- /usr/lib/systemd/system/both.service\n[Install]\nWantedBy=sockets.target multi-user.target\n"
+        ));
+        let outcome = machine.apply("systemctl: {enable: [both, web]}");
+        assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+        assert!(
+            outcome.messages().contains("both.service: WantedBy=sockets.target"),
+            "{}",
+            outcome.messages()
+        );
+        machine.assert_tree(&format!(
+            "{WEB}-- /etc/systemd/system/multi-user.target.wants/both.service -> \
+             /usr/lib/systemd/system/both.service\n"
+        ));
+    }
+
+    #[test]
     fn a_file_that_is_too_large_for_a_unit_is_refused() {
         let large = format!("[Install]\nWantedBy=multi-user.target\n{}", "#\n".repeat(1 << 19));
         let machine = Machine::new(&format!("-- /usr/lib/systemd/system/huge.service\n{large}"));
