@@ -1,6 +1,6 @@
 //! `#cloud-config` texts, and the first lines that tell what a text is.
 
-use crate::yaml::Node;
+use crate::yaml::{Node, TEXT_LIMIT};
 use crate::{Findings, Span, Spanned, excerpt};
 
 /// What the first comments of a text say that it is.
@@ -20,6 +20,9 @@ const LINES: usize = 10;
 impl Header {
     /// Looks for a header among the first lines, before anything that is neither blank nor a comment.
     pub(crate) fn of(text: &str, findings: &mut Findings) -> Self {
+        if text.len() > TEXT_LIMIT {
+            return Self::None;
+        }
         let mut start = text.len() - text.trim_start_matches('\u{feff}').len();
         for (index, line) in text[start..].split_inclusive('\n').take(LINES).enumerate() {
             let content = line.trim_end();

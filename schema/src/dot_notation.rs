@@ -90,12 +90,14 @@ fn tree(text: &str, findings: &mut Findings) -> Option<Node> {
             }
         };
         if let Some(problem) = problem {
+            let mut help = "write `stages.STAGE[0].KEY=VALUE`".to_owned();
             if let [Part::Key(stage), Part::Index(index), ..] = &parts[..] {
+                help += "; the whole step is left out";
                 spoilt.insert((stage.clone(), *index));
             }
             findings
                 .error(argument.span, format!("`{}` is not understood: {problem}", excerpt(&argument.key)))
-                .help("write `stages.STAGE[0].KEY=VALUE`; its step is left out");
+                .help(help);
         }
     }
     let mut root = root?;
@@ -222,5 +224,175 @@ impl Branch {
             ),
         };
         Node { span, value }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::tests::lines;
+    use crate::{Decode, Permissions};
+
+    /// The stages as `name: {key: value} {key: value}`, and the findings.
+    fn parsed(text: &str) -> (Vec<String>, Vec<String>) {
+        let origin = Origin::new("kernel command line");
+        let (document, diagnostics) = parse_dot_notation(text, &origin);
+        let stages = document.stages.iter().map(|stage| {
+            let steps = stage.steps.iter().map(|step| {
+                let fields =
+                    step.fields.iter().map(|(name, value)| format!("{}: {}", name.value, shown(value)));
+                format!(" {{{}}}", fields.collect::<Vec<_>>().join(", "))
+            });
+            format!("{}:{}", stage.name.value, steps.collect::<String>())
+        });
+        (stages.collect(), lines(Findings::from_list(origin, diagnostics)))
+    }
+
+    fn shown(node: &Node) -> String {
+        match &node.value {
+            Value::Scalar(scalar) => scalar.text.to_string(),
+            Value::List(items) => format!("[{}]", items.iter().map(shown).collect::<Vec<_>>().join(", ")),
+            Value::Map(entries) => {
+                let entries = entries.iter().map(|(key, value)| format!("{}: {}", shown(key), shown(value)));
+                format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+            }
+        }
+    }
+
+    #[track_caller]
+    fn stages(text: &str, expected: &[&str]) {
+        let (stages, findings) = parsed(text);
+        assert_eq!(findings, Vec::<String>::new());
+        assert_eq!(stages, expected);
+    }
+
+    #[test]
+    fn arguments_become_stages_with_steps() {
+        stages(
+            "BOOT_IMAGE=(hd0)/x stages.test[0].commands[0]=\"a b\" stages.test[0].commands[1]='c \"d\"' stages.test[0].name=x quiet\n",
+            &["test: {commands: [a b, c \"d\"], name: x}"],
+        );
+        stages(
+            "stages.boot[1].if=b stages.boot[0].if=a stages.fs[0].node=x",
+            &["boot: {if: a} {if: b}", "fs: {node: x}"],
+        );
+    }
+
+    #[test]
+    fn a_stage_keeps_its_dots_and_other_keys_may_have_some_in_brackets() {
+        stages("stages.rootfs.before[0].if=x", &["rootfs.before: {if: x}"]);
+        stages("stages[rootfs.before][0].if=x", &["rootfs.before: {if: x}"]);
+        stages(
+            "stages.a[0].sysctl[vm.swappiness]=10 stages.a[0].sysctl[\"vm.x\"]=1",
+            &["a: {sysctl: {vm.swappiness: 10, vm.x: 1}}"],
+        );
+        stages(
+            "stages.a[0].dns.nameservers[0]=::1 stages.a[0].users.x-y.uid=5",
+            &["a: {dns: {nameservers: [::1]}, users: {x-y: {uid: 5}}}"],
+        );
+    }
+
+    #[test]
+    fn gaps_between_indices_are_no_steps() {
+        stages("stages.a[7].if=y stages.a[3].commands[9]=x", &["a: {commands: [x]} {if: y}"]);
+    }
+
+    #[test]
+    fn values_are_scalars_of_any_type() {
+        let origin = Origin::new("kernel command line");
+        for (text, mode) in [("420", 0o644), ("0600", 0o600)] {
+            let (document, diagnostics) =
+                parse_dot_notation(&format!("x stages.t[0].permissions={text} stages.t[0].system"), &origin);
+            assert_eq!(diagnostics, []);
+            let mut findings = Findings::new(origin.clone());
+            let [(_, permissions), (_, system)] = &document.stages[0].steps[0].fields[..] else { panic!() };
+            assert_eq!(Permissions::decode(permissions, &mut findings), Some(Permissions(mode)));
+            assert_eq!(bool::decode(system, &mut findings), Some(true));
+            assert_eq!((permissions.span.line, permissions.span.column, permissions.span.start), (1, 3, 2));
+            assert_eq!(findings.into_vec(), []);
+        }
+    }
+
+    #[test]
+    fn arguments_of_other_programs_are_ignored() {
+        stages("", &[]);
+        stages(
+            "root=LABEL=X name=foo rd.cos.disable cos-img/filename=/x stagesx=1 stages_x.y=2 a[=] \"x",
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_path_given_twice_is_warned_of_and_the_last_value_counts() {
+        let (stages, findings) = parsed("stages.a[0].if=x stages.a[0].if=y");
+        assert_eq!(stages, ["a: {if: y}"]);
+        assert_eq!(
+            findings,
+            ["warning 1:18 `stages.a[0].if` is given twice; the first is at column 1; this one is used"]
+        );
+    }
+
+    #[test]
+    fn contradictions_are_errors_and_leave_out_the_step() {
+        for text in [
+            "stages.a[0].x=1 stages.a[0].x.y=2 stages.a[1].if=z",
+            "stages.a[0].x.y=1 stages.a[0].x=2 stages.a[1].if=z",
+            "stages.a[0].x[0]=1 stages.a[0].x.y=2 stages.a[1].if=z",
+            "stages.a[1].if=z stages.a[0]=x stages.a[0].if=y",
+        ] {
+            let (stages, findings) = parsed(text);
+            assert_eq!(stages, ["a: {if: z}"], "{text}");
+            assert_eq!(findings.len(), 1);
+            assert!(findings[0].contains("is not understood: it contradicts the argument at column "));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_understood_is_an_error_and_leaves_out_its_step() {
+        for (argument, problem) in [
+            ("stages.a[0].if[=x", "a bracket is not closed"),
+            ("stages.a[0].if[]=x", "brackets are empty"),
+            ("stages.a[0].=x", "a name is missing"),
+            ("stages.a[0]..x=x", "a name is missing"),
+            ("stages.a[0].x]=x", "a name is missing"),
+            ("stages.a[0]x=x", "a dot is missing behind a bracket"),
+            ("stages.a[0].x[1000]=x", "an index must be below 1000"),
+            ("stages.a[0].x[99999999999999999999]=x", "an index must be below 1000"),
+            ("stages.a[0].x=\"y", "a double quote is not closed"),
+            ("stages=x", "the stage is missing"),
+            ("stages", "the stage is missing"),
+            ("stages.=x", "a name is missing"),
+            ("stages.[0]=x", "a name is missing"),
+        ] {
+            let (stages, findings) =
+                parsed(&format!("stages.a[0].commands[0]=x stages.b[0].if=y {argument}"));
+            let spoils = argument.starts_with("stages.a[0]");
+            assert_eq!(stages[0], if spoils { "a:" } else { "a: {commands: [x]}" }, "{argument}");
+            assert_eq!(stages[1], "b: {if: y}");
+            assert_eq!(findings.len(), 1, "{findings:?}");
+            assert!(findings[0].starts_with("error 1:44 `stages"), "{findings:?}");
+            assert!(
+                findings[0].contains(&format!("is not understood: {problem}; write `stages.STAGE[0]")),
+                "{findings:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_path_without_a_step_is_an_error() {
+        let (stages, findings) = parsed("stages.a=x stages.b.commands[0]=y");
+        assert_eq!(stages, ["b.commands:"]);
+        assert_eq!(findings.len(), 2, "{findings:?}");
+        assert!(findings[0].contains("the stage `a` must be a list of steps"));
+        assert!(findings[1].contains("a step is a map, found a single value"));
+    }
+
+    #[test]
+    fn long_and_deep_texts_run_into_limits() {
+        assert!(parsed(&"stages.a[0].x ".repeat(10_000)).1[0].contains("the command line is too long"));
+        let deep = format!("stages.a[0]{}=x", ".b".repeat(10_000));
+        assert!(parsed(&deep).1[0].contains("it has more than 20 parts"));
+        parsed(&"stages.a[0].x='".repeat(4000));
+        parsed(&(0..999).map(|index| format!("stages.a[{index}].x ")).collect::<String>());
     }
 }

@@ -27,7 +27,8 @@ pub struct Arguments(Vec<Argument>);
 impl Arguments {
     /// Splits the content of `/proc/cmdline`.
     pub fn parse(text: &str) -> Self {
-        let mut reader = Reader { text, at: 0, line: 1, column: 1, no_closing_quote: false };
+        let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
+        let mut reader = Reader { text, at, line: 1, column: 1, no_closing_quote: false };
         Self(std::iter::from_fn(|| reader.argument()).collect())
     }
 
@@ -157,6 +158,7 @@ mod tests {
             ]
         );
         assert_eq!(arguments(" \n\t "), []);
+        assert_eq!(arguments("\u{feff}ro"), [argument("ro", None)]);
         let arguments = Arguments::parse("cos.setup=http://h/x?a=b cos.setup=/y cos.setupx=z quiet");
         assert_eq!(arguments.all("cos.setup").collect::<Vec<_>>(), ["http://h/x?a=b", "/y"]);
         assert_eq!(arguments.get("cos.setup"), Some("/y"));

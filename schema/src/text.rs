@@ -47,7 +47,7 @@ impl Text {
                 let before = self.value.char_indices().nth(columns as usize);
                 let bytes = before.map_or(self.value.len(), |(at, _)| at) as u32;
                 Span {
-                    column: self.span.column + quote + columns,
+                    column: (self.span.column + quote).saturating_add(columns),
                     start: self.span.start + quote + bytes,
                     end: self.span.end - quote,
                     ..self.span
@@ -57,8 +57,8 @@ impl Text {
                 // The span begins with the first line that is not blank.
                 let blank = self.value.bytes().take_while(|byte| *byte == b'\n').count() as u32;
                 Span {
-                    line: (self.span.line + lines).saturating_sub(blank).max(1),
-                    column: indent + 1 + columns,
+                    line: self.span.line.saturating_add(lines).saturating_sub(blank).max(1),
+                    column: columns.saturating_add(indent + 1),
                     ..self.span
                 }
             }

@@ -19,9 +19,9 @@ pub const LOCKED: &str = "!";
 /// The longest plain text that crypt(3) of libxcrypt takes.
 const LONGEST_PLAIN_TEXT: usize = 511;
 
-/// Bounds for what is verified, so that a hash made to be expensive cannot hold up the boot: about ten
-/// seconds, and 64 MiB.
-const MOST_ROUNDS: u32 = 5_000_000;
+/// Bounds for what is verified, so that a hash made to be expensive cannot hold up the boot: about a
+/// second, and 64 MiB.
+const MOST_ROUNDS: u32 = 1_000_000;
 const MOST_YESCRYPT_MEMORY: u64 = 64 << 20;
 
 /// A configured password. It is never shown.

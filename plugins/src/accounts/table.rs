@@ -5,7 +5,7 @@
 
 use super::field::{check_value, parse_id};
 use super::kind::{Column, Kind, NAME};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::ops::Range;
 
 /// The text of an account database.
@@ -18,7 +18,7 @@ pub struct Table {
 #[derive(Clone, PartialEq, Eq)]
 struct Line {
     text: Vec<u8>,
-    /// What ends the line: `\n`, `\r\n`, or nothing behind the last one.
+    /// What ends the line: `\n`, `\r\n`; behind the last one also nothing, or half of that.
     end: &'static [u8],
     class: Class,
 }
@@ -76,38 +76,25 @@ impl Table {
     /// Sets fields of an entry; a line that is too short for them becomes longer. Nothing is changed when
     /// one of the values cannot be a field or there is no such entry; whether there is one is returned.
     pub fn set(&mut self, name: &str, values: &[(Column, &str)]) -> Result<bool> {
-        for (column, value) in values {
-            check_value(column.name, value)?;
-        }
-        let Some(line) = self.lines.iter_mut().find(|line| {
-            line.class == Class::Entry && Entry { text: &line.text }.get(NAME) == name.as_bytes()
-        }) else {
-            return Ok(false);
-        };
-        for (column, value) in values {
-            line.set(*column, value.as_bytes());
-        }
+        let Some(line) = self.lines.iter_mut().find(|line| line.is_entry_of(name)) else { return Ok(false) };
+        line.text = with_fields(self.kind, &line.text, values)?;
         Ok(true)
     }
 
     /// Adds an entry: at the end, or before the entries that stand for a directory service.
     pub fn insert(&mut self, fields: &[(Column, &str)]) -> Result<()> {
-        for (column, value) in fields {
-            check_value(column.name, value)?;
-        }
-        let mut line = Line { text: Vec::new(), end: b"\n", class: Class::Entry };
-        line.text.resize(self.kind.columns() - 1, b':');
-        for (column, value) in fields {
-            line.set(*column, value.as_bytes());
-        }
+        let empty = vec![b':'; self.kind.columns() - 1];
+        let text = with_fields(self.kind, &empty, fields)?;
         let service = |line: &Line| matches!(line.text.first(), Some(b'+' | b'-'));
         let at = self.lines.iter().position(service).unwrap_or(self.lines.len());
-        if let Some(before) = at.checked_sub(1).and_then(|before| self.lines.get_mut(before))
-            && before.end.is_empty()
-        {
-            before.end = b"\n";
+        if let Some(before) = at.checked_sub(1).and_then(|before| self.lines.get_mut(before)) {
+            before.end = match before.end {
+                b"" => b"\n",
+                b"\r" => b"\r\n",
+                whole => whole,
+            };
         }
-        self.lines.insert(at, line);
+        self.lines.insert(at, Line { text, end: b"\n", class: Class::Entry });
         Ok(())
     }
 
@@ -122,13 +109,16 @@ impl Table {
     /// Adds a name to the list in a field, unless it is there. Nothing happens when there is no such entry.
     pub fn add_to_list(&mut self, name: &str, column: Column, member: &str) -> Result<()> {
         check_value(column.name, member)?;
+        if member.is_empty() || member.contains(|c: char| c == ',' || c.is_whitespace()) {
+            bail!("{member:?} cannot be in the {}", column.name);
+        }
         let line = self.lines.iter_mut().find(|line| line.is_entry_of(name));
         if let Some(line) = line {
             let list = Entry { text: &line.text }.get(column).trim_ascii_end();
             if !list.split(|byte| *byte == b',').any(|other| other.trim_ascii() == member.as_bytes()) {
                 let separator = if list.is_empty() || list.ends_with(b",") { "" } else { "," };
                 let list = [list, separator.as_bytes(), member.as_bytes()].concat();
-                line.set(column, &list);
+                set_field(&mut line.text, column, &list);
             }
         }
         Ok(())
@@ -146,6 +136,8 @@ impl Line {
             (text, b"\r\n")
         } else if let Some(text) = line.strip_suffix(b"\n") {
             (text, b"\n")
+        } else if let Some(text) = line.strip_suffix(b"\r") {
+            (text, b"\r")
         } else {
             (line, b"")
         };
@@ -155,13 +147,27 @@ impl Line {
     fn is_entry_of(&self, name: &str) -> bool {
         self.class == Class::Entry && Entry { text: &self.text }.get(NAME) == name.as_bytes()
     }
+}
 
-    fn set(&mut self, column: Column, value: &[u8]) {
-        let missing = (column.index + 1).saturating_sub(Entry { text: &self.text }.len());
-        self.text.extend(std::iter::repeat_n(b':', missing));
-        if let Some(range) = (Entry { text: &self.text }).range(column) {
-            self.text.splice(range, value.iter().copied());
-        }
+/// The line with the fields set, if it is then an entry.
+fn with_fields(kind: Kind, text: &[u8], fields: &[(Column, &str)]) -> Result<Vec<u8>> {
+    let mut text = text.to_vec();
+    for (column, value) in fields {
+        check_value(column.name, value)?;
+        set_field(&mut text, *column, value.as_bytes());
+    }
+    if Class::of(kind, &text) != Class::Entry {
+        bail!("the name or a number is none that {} could hold", kind.path());
+    }
+    Ok(text)
+}
+
+/// Puts a value in place of a field; the line becomes longer if it is too short for it.
+fn set_field(text: &mut Vec<u8>, column: Column, value: &[u8]) {
+    let missing = (column.index + 1).saturating_sub(Entry { text }.len());
+    text.extend(std::iter::repeat_n(b':', missing));
+    if let Some(range) = (Entry { text }).range(column) {
+        text.splice(range, value.iter().copied());
     }
 }
 
@@ -292,7 +298,9 @@ mod tests {
         let mut table = Table::parse(Kind::Group, b"g:x:1:J\xf6rg");
         table.add_to_list("g", group::MEMBERS, "new").unwrap();
         assert_eq!(table.to_bytes(), b"g:x:1:J\xf6rg,new");
-        assert!(table.add_to_list("g", group::MEMBERS, "a:b").is_err());
+        for bad in ["a:b", "a,b", " a", ""] {
+            assert!(table.add_to_list("g", group::MEMBERS, bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
@@ -310,6 +318,9 @@ mod tests {
         let mut table = Table::parse(Kind::User, ODD);
         assert!(table.set("root", &[(passwd::SHELL, "/bin/sh"), (passwd::GECOS, "a\nb::0:0:::")]).is_err());
         assert!(table.insert(&[(NAME, "x"), (passwd::GECOS, "a:b")]).is_err());
+        assert!(table.insert(&[(NAME, "#x"), (passwd::UID, "1"), (passwd::GID, "1")]).is_err());
+        assert!(table.insert(&[(NAME, "x"), (passwd::UID, "-1"), (passwd::GID, "1")]).is_err());
+        assert!(table.set("root", &[(passwd::UID, "4294967295")]).is_err());
         assert_eq!(table.to_bytes(), ODD);
     }
 }

@@ -6,9 +6,13 @@ mod delete_entities;
 mod directories;
 mod dns;
 mod ensure_entities;
+mod environment;
+mod environment_file;
 mod files;
 mod hostname;
 mod links;
+mod systemctl;
+mod systemd_firstboot;
 mod users;
 
 use crate::Registered;
@@ -26,6 +30,10 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<hostname::Hostname>(),
     Registered::of::<users::Users>(),
     Registered::of::<authorized_keys::AuthorizedKeys>(),
+    Registered::of::<systemctl::Systemctl>(),
+    Registered::of::<environment::Environment>(),
+    Registered::of::<environment_file::EnvironmentFile>(),
+    Registered::of::<systemd_firstboot::SystemdFirstboot>(),
 ];
 
 #[cfg(test)]

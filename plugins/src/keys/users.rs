@@ -660,7 +660,7 @@ mod tests {
             "passwd: '!CANARY'",
             "passwd: \"CANARY\\n\"",
             "passwd: 'CANARY:'",
-            "passwd: $6$CANARY:",
+            "passwd: '$6$CANARY:'",
             "passwd: [CANARY]",
             "passwd: {CANARY: CANARY}",
             "ssh_authorized_keys: [CANARY, github:CANARY, ssh-rsa AAAACANARY, ssh-rsa CA-NARY]",

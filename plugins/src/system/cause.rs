@@ -20,6 +20,7 @@ impl fmt::Display for Cause {
             Errno::EROFS => "the file system is read-only; mount it writable first",
             Errno::ENOSPC => "no space is left on the file system; free some",
             Errno::EDQUOT => "the disk quota is used up; free some space",
+            Errno::EOVERFLOW => "its owner does not exist in this user namespace",
             Errno::EFBIG => "the file is larger than 64 MiB",
             Errno::EBUSY => "it is in use, perhaps as a mount point",
             Errno::ENOTEMPTY | Errno::EEXIST => "the directory is not empty",

@@ -32,23 +32,31 @@ impl Tree {
         let (temporary, ()) = Temporary::make(&self.names, parent, UnlinkatFlags::RemoveDir, |name| {
             mkdirat(parent, name, private)
         })?;
-        let handle = open_path(parent, OsStr::new(temporary.name()))?;
-        self.give(handle.as_fd(), attributes.owner)?;
-        chmod(handle.as_fd(), attributes.mode)?;
+        let made = self.furnish(dir, OsStr::new(temporary.name()), attributes)?;
         self.touch(dir)?;
         match temporary.take_place(name) {
+            Ok(()) => Ok(made.renamed(dir.path.join(name))),
             // Somebody was faster, which is as well.
             Err(Cause(Errno::EEXIST | Errno::ENOTEMPTY)) => Ok(self.enter(dir, name)?),
             // Control groups and their like cannot be renamed.
             Err(Cause(Errno::EPERM | Errno::EINVAL | Errno::EXDEV)) => {
                 mkdirat(parent, name, private).map_err(Cause)?;
-                let handle = open_path(parent, name)?;
-                self.give(handle.as_fd(), attributes.owner)?;
-                chmod(handle.as_fd(), attributes.mode)?;
-                Ok(Dir::open(dir.path.join(name), handle))
+                self.furnish(dir, name, attributes)
             }
-            result => result.map(|()| Dir::open(dir.path.join(name), handle)).map_err(Into::into),
+            Err(error) => Err(error.into()),
         }
+    }
+
+    /// Sets owner and mode of a directory that was just made.
+    fn furnish(&self, dir: &Dir, name: &OsStr, attributes: Attributes) -> Result<Dir> {
+        let made = self.enter(dir, name)?;
+        // Where others may write, they may have put another directory in its place.
+        if self.is_exposed(dir)? && !self.names(&made)?.is_empty() {
+            bail!("it was replaced by somebody else meanwhile: run again");
+        }
+        self.give(made.handle()?, attributes.owner)?;
+        chmod(made.handle()?, attributes.mode)?;
+        Ok(made)
     }
 
     /// Makes a link where nothing is, or in place of what is no directory.
@@ -104,14 +112,14 @@ impl Tree {
         if is_link && before.mode != wanted.mode {
             bail!("it is a symbolic link, which has no mode of its own");
         }
+        if found.shared && found.kind() != Kind::Directory && self.is_exposed(&place.dir)? {
+            bail!("it has other names (hard links), and others may write to its directory: remove it first");
+        }
         if let Some(overlay) = &self.overlay {
             let super::Metadata { kind, size, .. } = found.metadata;
             let Attributes { mode, owner } = wanted;
             overlay.borrow_mut().set(place.path(), super::Metadata { kind, size, mode, owner });
             return Ok(true);
-        }
-        if found.shared && found.kind() != Kind::Directory && self.is_exposed(&place.dir)? {
-            bail!("it has other names (hard links), and others may write to its directory: remove it first");
         }
         let opened = match &place.name {
             Some(name) => Some(open_path(place.dir.handle()?, name)?),
@@ -143,7 +151,7 @@ impl Tree {
     /// Whether users whom this process does not trust may put things into the directory.
     pub(super) fn is_exposed(&self, dir: &Dir) -> Result<bool, Cause> {
         let holder = self.look_at(dir)?.metadata;
-        Ok(!self.trusts(holder.owner) || holder.mode & 0o022 != 0)
+        Ok(!self.trusts(holder.owner) || self.others_may_write(&holder))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// A program to run inside the root: standard input is empty, it leads its own process group, and its output
 /// is captured.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Command {
     label: String,
     program: OsString,
@@ -53,6 +53,13 @@ impl Command {
     }
 }
 
+/// The label alone: arguments and variables may hold secrets.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
@@ -60,7 +67,8 @@ pub struct Output {
     pub status: i32,
     /// The last 64 KiB that it wrote to standard output.
     pub stdout: Vec<u8>,
-    /// The last 64 KiB that it wrote to standard output and standard error, in the order of writing.
+    /// The last 64 KiB that it wrote to standard output and standard error, in the order in which they were
+    /// read: what it wrote to both within the same moment may change places.
     pub tail: Vec<u8>,
 }
 

@@ -91,13 +91,16 @@ impl System {
         let remove = || -> Result<bool> {
             let route = Route { follow_last: false, any_link: false, parents: None };
             let place = self.tree.resolve(&self.base, &path, route, &mut Vec::new())?;
-            let Some(Place { dir, name, found: Some(found) }) = place else {
+            let Some(place @ Place { found: Some(found), .. }) = place else {
                 self.record(Action::Remove, &path, false, None);
                 return Ok(false);
             };
-            let name = name.context("a root cannot be removed")?;
-            let shown = self.plan_removal(&dir, &name, &found)?;
-            self.tree.delete(&dir, &name, found.kind())?;
+            let name = place.name.as_deref().context("a root cannot be removed")?;
+            let shown = match found.kind() {
+                Kind::File => self.show_content(&place, Some(&found), found.metadata.attributes(), b"")?,
+                _ => None,
+            };
+            self.tree.delete(&place.dir, name, found.kind())?;
             self.record(Action::Remove, &path, true, shown);
             Ok(true)
         };
@@ -152,21 +155,6 @@ impl System {
             self.record(Action::CreateDirectory, &absolute(inside), true, None);
         }
         Ok((place?.context("its directory is missing")?, !made.is_empty()))
-    }
-
-    /// What a person would see of a removal; in plan mode only.
-    fn plan_removal(
-        &self,
-        dir: &super::tree::Dir,
-        name: &std::ffi::OsStr,
-        found: &Found,
-    ) -> Result<Option<Diff>> {
-        if self.tree.is_disk() || found.kind() != Kind::File {
-            return Ok(None);
-        }
-        let content = self.tree.content(dir, name)?;
-        let before = (&found.metadata, content.as_slice());
-        Ok(Some(diff::content(Some(before), found.metadata.attributes(), b"")))
     }
 }
 

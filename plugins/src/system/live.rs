@@ -74,7 +74,12 @@ impl Host for Live {
 
     fn set_owner(&self, file: BorrowedFd<'_>, owner: Owner) -> Result<()> {
         let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
-        Ok(fchownat(file, c"", uid, gid, AtFlags::AT_EMPTY_PATH).map_err(Cause)?)
+        let result = fchownat(file, c"", uid, gid, AtFlags::AT_EMPTY_PATH);
+        let context = match result {
+            Err(Errno::EINVAL) => "this user namespace has no such user or group",
+            _ => "the owner cannot be set",
+        };
+        result.map_err(Cause).context(context)
     }
 
     fn owner(&self, _device: u64, _inode: u64, found: Owner) -> Owner {

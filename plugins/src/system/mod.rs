@@ -18,6 +18,7 @@ mod metadata;
 mod overlay;
 mod process;
 mod read;
+mod read_to_write;
 mod replace;
 mod resolve;
 #[cfg(test)]

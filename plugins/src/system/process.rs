@@ -239,6 +239,9 @@ fn explain(error: &std::io::Error, root: &Path, command: &Command) -> anyhow::Er
     let label = command.label();
     let program = command.argv().next().map(std::path::PathBuf::from).unwrap_or_default();
     let is_name = program.components().count() == 1 && program.is_relative();
+    if error.raw_os_error().is_none() {
+        return anyhow::anyhow!("cannot start {label}: {error}");
+    }
     match sys::start_failure(error) {
         (true, Errno::EPERM) => NoChroot { root: root.to_owned() }.into(),
         (true, errno) => anyhow::anyhow!("cannot chroot into {}: {}", root.display(), errno.desc()),

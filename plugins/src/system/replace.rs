@@ -106,8 +106,8 @@ impl Tree {
         let parent = place.dir.handle()?;
         let opened = openat(parent, place.name()?, flags, Bits::empty()).map_err(Cause)?;
         let file = opened.as_fd();
-        self.set(place, found, new.attributes)?;
         if kernel {
+            self.set(place, found, new.attributes)?;
             return write_all(file, new.content).context("the kernel refuses the value");
         }
         let old = self.open_file(&place.dir, place.name()?)?;
@@ -116,6 +116,7 @@ impl Tree {
             Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => {}
             Err(error) => return Err(Cause(error).into()),
         }
+        self.set(place, found, new.attributes)?;
         let written = write_all(file, new.content).and_then(|()| cut(file, new.content.len()));
         if let Err(error) = written {
             // The first error is the one to report, whatever comes of this.

@@ -7,7 +7,7 @@
 use super::cause::Cause;
 use super::metadata::Attributes;
 use super::tree::{Dir, Found, Tree, absolute};
-use super::{Kind, Owner};
+use super::{Kind, Metadata, Owner};
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
@@ -171,15 +171,21 @@ impl Tree {
                 );
             }
         }
+        // In a sticky directory others cannot replace the link, but may have added it as another name of one
+        // of root's.
         let sticky = holder.mode & 0o1000 != 0;
-        let group = holder.owner.gid != 0 && holder.owner.gid != self.effective.gid;
-        let writable = holder.mode & 0o002 != 0 || (group && holder.mode & 0o020 != 0);
-        if writable && !sticky {
+        if self.others_may_write(&holder) && (!sticky || link.shared) {
             bail!(
                 "the link {path} is not followed, because others may write to its directory: name its target"
             );
         }
         Ok(())
+    }
+
+    /// Whether the mode lets others write than the owner, root's group and the group of this process.
+    pub(super) fn others_may_write(&self, holder: &Metadata) -> bool {
+        let trusted_group = holder.owner.gid == 0 || holder.owner.gid == self.effective.gid;
+        holder.mode & 0o002 != 0 || (holder.mode & 0o020 != 0 && !trusted_group)
     }
 
     /// Whether the owner could only do what this process can do as well. In a user namespace, the files of
@@ -233,7 +239,7 @@ fn without_parents(base: &Path, path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use crate::system::scratch::{Scratch, is_root};
+    use crate::system::scratch::{Scratch, is_root, skipped};
     use crate::system::{File, System};
 
     fn refused<T: std::fmt::Debug>(result: anyhow::Result<T>, parts: &[&str]) {
@@ -312,6 +318,8 @@ mod tests {
                     scratch.link("/real", &format!("/{dir}/link"));
                     scratch.link("/real/file", &format!("/{dir}/file"));
                 }
+                scratch.link("/real/file", "/own");
+                std::fs::hard_link(scratch.at("/own"), scratch.at("/tmp/another-name")).unwrap();
             },
             |sys| {
                 let why = ["the link /open/link is not followed", "others may write"];
@@ -322,6 +330,7 @@ mod tests {
                 refused(sys.set_attributes("/open/link/file", Some(0o600), None), &why);
                 refused(sys.write(File::new("/open/file", "x")), &["the link /open/file"]);
                 assert_eq!(sys.read_text("/open/link/file").unwrap().as_deref(), Some("text"));
+                refused(sys.write(File::new("/tmp/another-name", "x")), &["the link /tmp/another-name"]);
                 assert!(sys.write(File::new("/tmp/link/file", "y")).unwrap());
                 assert!(sys.write(File::new("/tmp/file", "z")).unwrap());
             },
@@ -357,6 +366,30 @@ mod tests {
         );
         assert_eq!(real.text("/etc/shadow"), "secret");
         assert_eq!(real.text("/home/user/by-root"), "mine");
+    }
+
+    #[test]
+    fn in_a_user_namespace_the_links_of_the_root_outside_are_followed() {
+        use crate::system::{Live, Mode};
+        // `/bin` is such a link on most machines; nobody owns it in there.
+        let name = "system::resolve::tests::in_a_user_namespace_the_links_of_the_root_outside_are_followed";
+        if std::env::var_os("COSETTE_TEST_NAMESPACE").is_none() {
+            let unshare = || {
+                let mut command = std::process::Command::new("unshare");
+                command.arg("-Ur");
+                command
+            };
+            if !unshare().arg("true").output().is_ok_and(|output| output.status.success()) {
+                return skipped("links in a user namespace", "unshare -Ur fails");
+            }
+            let mut again = unshare();
+            again.arg(std::env::current_exe().unwrap()).args(["--exact", name]);
+            assert!(again.env("COSETTE_TEST_NAMESPACE", "").status().unwrap().success());
+            return;
+        }
+        let sys = System::new("/".as_ref(), std::sync::Arc::new(Live), Mode::Plan).unwrap();
+        assert!(sys.write(File::new("/bin/cosette-test", "")).unwrap());
+        assert!(sys.exists("/bin/cosette-test").unwrap());
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl Dir {
         Self { path, handle: Some(Rc::new(handle)) }
     }
 
+    /// The same directory by its new path.
+    pub(super) fn renamed(self, path: PathBuf) -> Self {
+        Self { path, ..self }
+    }
+
     /// The handle, if the directory is on the disk.
     pub(super) fn on_disk(&self) -> Option<BorrowedFd<'_>> {
         self.handle.as_deref().map(AsFd::as_fd)
@@ -80,6 +85,11 @@ pub(super) struct Found {
 impl Found {
     pub(super) fn kind(&self) -> Kind {
         self.metadata.kind
+    }
+
+    /// Whether the plan has it and the disk does not.
+    pub(super) fn is_planned(&self) -> bool {
+        (self.device, self.inode) == (0, 0)
     }
 }
 

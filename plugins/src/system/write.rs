@@ -6,7 +6,7 @@ use super::overlay::{self, Body};
 use super::replace::{Replacement, has_content};
 use super::resolve::{Place, Route};
 use super::tree::{Found, absolute};
-use super::{File, Kind, System, diff};
+use super::{File, Kind, System};
 use crate::Action;
 use anyhow::{Context as _, Result, bail};
 use std::os::fd::AsFd;
@@ -51,7 +51,7 @@ impl System {
         {
             return self.set_and_record(path, &place, found, attributes, Action::Write);
         }
-        let shown = self.plan_content(&place, before, attributes, &file.content)?;
+        let shown = self.show_content(&place, before, attributes, &file.content)?;
         if let Some(overlay) = &self.tree.overlay {
             let metadata = overlay::metadata(Kind::File, attributes, file.content.len());
             overlay.borrow_mut().put(place.path(), metadata, Body::Content(file.content.as_slice().into()));
@@ -76,11 +76,11 @@ impl System {
         if found.metadata.size != content.len() as u64 {
             return Ok(false);
         }
-        if !self.tree.is_disk() {
-            return Ok(self.tree.content(dir, name)? == content);
-        }
         if content.is_empty() {
             return Ok(true);
+        }
+        if found.is_planned() {
+            return Ok(self.tree.content(dir, name)? == content);
         }
         // One that may not be read is replaced.
         match self.tree.open_file(dir, name) {
@@ -93,32 +93,13 @@ impl System {
     fn has_foreign_names(&self, place: &Place, found: &Found) -> Result<bool> {
         Ok(found.shared && self.tree.is_exposed(&place.dir)?)
     }
-
-    /// What a person would see of the new content; in plan mode only.
-    fn plan_content(
-        &self,
-        place: &Place,
-        before: Option<&Found>,
-        after: Attributes,
-        content: &[u8],
-    ) -> Result<Option<crate::effect::Diff>> {
-        if self.tree.is_disk() {
-            return Ok(None);
-        }
-        let old = match before {
-            Some(found) => Some((&found.metadata, self.tree.content(&place.dir, place.name()?)?)),
-            None => None,
-        };
-        let old = old.as_ref().map(|(metadata, bytes)| (*metadata, bytes.as_slice()));
-        Ok(Some(diff::content(old, after, content)))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::effect::Diff;
-    use crate::system::scratch::Scratch;
+    use crate::system::scratch::{Scratch, may_give_away};
     use crate::{Effect, system::Owner};
 
     fn effects(sys: &System) -> Vec<(Action, String, bool)> {
@@ -217,7 +198,7 @@ mod tests {
         let scratch = Scratch::new();
         scratch.put("/f", "old", 0o644);
         let file = File::new("/f", "new").owner(Owner { uid: 12345, gid: 12345 });
-        if nix::unistd::geteuid().is_root() {
+        if may_give_away() {
             scratch.apply().write(file.mode(0o4711)).unwrap();
             let found = scratch.apply().metadata("/f").unwrap().unwrap();
             assert_eq!((found.owner.uid, found.owner.gid, found.mode), (12345, 12345, 0o4711));

@@ -17,7 +17,11 @@ mod parser;
 mod syntax;
 mod tree;
 
+#[cfg(test)]
+mod tests;
+
 use crate::{Findings, Span};
+use std::fmt;
 
 pub use tree::{COPY_LIMIT, DEPTH_LIMIT, NODE_LIMIT, TEXT_LIMIT};
 
@@ -37,12 +41,12 @@ pub enum Value {
     Scalar(Scalar),
     /// `- a`, `[a]`.
     List(Vec<Node>),
-    /// `a: b`, `{a: b}`; merge keys are already resolved and keys are unique.
+    /// `a: b`, `{a: b}`; merge keys are already resolved and no scalar is a key twice.
     Map(Vec<(Node, Node)>),
 }
 
-/// A scalar as it was written.
-#[derive(Clone, Debug)]
+/// A scalar as it was written. `Debug` does not show the text, which may be a password.
+#[derive(Clone)]
 pub struct Scalar {
     /// The text after unquoting and unfolding.
     pub text: Box<str>,
@@ -88,6 +92,12 @@ impl Node {
             Value::Scalar(scalar) => Some(&scalar.text),
             _ => None,
         }
+    }
+}
+
+impl fmt::Debug for Scalar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} scalar of {} bytes", self.style, self.text.len())
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) enum Event<'t> {
     /// `*name` of the anchor with this number.
     Alias(usize),
     /// `*name` without an anchor of that name before it.
-    UnknownAlias(Cow<'t, str>),
+    UnknownAlias,
 }
 
 /// What stands before a node.
@@ -38,15 +38,18 @@ pub(super) struct Properties {
 }
 
 /// A tag, by what it means here.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     /// None, or one that whoever reads the value finds out anyway: `!!int`, `!!map`.
     None,
-    /// `!!str` or `!`.
+    /// `!!str`.
     Text,
+    /// A lone `!`, which means `!!str`.
+    Exclamation,
     /// `!!binary`.
     Binary,
     /// Any other.
-    Unknown(String),
+    Unknown,
 }
 
 /// The events of a text.
@@ -97,7 +100,7 @@ impl<'t> Events<'t> {
                 Raw::MappingStart(_, anchor, tag) => Event::MapStart(properties(anchor, tag)),
                 Raw::SequenceEnd | Raw::MappingEnd => Event::CollectionEnd,
                 Raw::Alias(id) => Event::Alias(id),
-                Raw::UnresolvedAlias(name) => Event::UnknownAlias(name),
+                Raw::UnresolvedAlias(_) => Event::UnknownAlias,
                 Raw::DocumentStart(..) => Event::DocumentStart,
                 Raw::DocumentEnd => Event::DocumentEnd,
                 Raw::StreamEnd => Event::StreamEnd,
@@ -119,12 +122,12 @@ fn properties(anchor: usize, tag: Option<Cow<'_, RawTag>>) -> Properties {
 }
 
 fn meaning(tag: &RawTag) -> Tag {
-    match tag.core_suffix() {
+    match tag.suffix_in_namespace("tag:yaml.org,2002:").as_deref() {
         Some("str") => Tag::Text,
         Some("binary") => Tag::Binary,
         Some("int" | "float" | "bool" | "null" | "timestamp" | "merge" | "map" | "seq") => Tag::None,
-        _ if tag.parts() == ("", "!") => Tag::Text,
-        _ => Tag::Unknown(tag.original()),
+        _ if tag.parts() == ("", "!") => Tag::Exclamation,
+        _ => Tag::Unknown,
     }
 }
 

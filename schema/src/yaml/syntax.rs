@@ -2,7 +2,7 @@
 
 use super::DEPTH_LIMIT;
 use super::parser::place;
-use crate::{Span, excerpt};
+use crate::Span;
 use granit_parser::{ErrorKind, ScanError};
 
 /// Why a text cannot be read.
@@ -41,8 +41,9 @@ pub(super) fn explain(error: &ScanError, text: &str) -> Problem {
             "YAML allows only spaces before a line: replace the tab by spaces",
         );
     }
-    let line = line_at(text, span);
-    let template = line.contains("{{").then(|| {
+    let is_template =
+        *error.kind() != ErrorKind::RecursionLimitExceeded && line_at(text, span).contains("{{");
+    let template = is_template.then(|| {
         "a value that begins with a template needs quotes: `\"{{ ... }}\"`, or `|` and the text on the lines below"
             .to_owned()
     });
@@ -133,12 +134,13 @@ fn words(kind: &ErrorKind, rest: &str) -> (String, Option<String>) {
             ("a byte order mark within the text", "remove it: it is an invisible character")
         }
         other => {
-            let found = match rest.lines().next() {
-                None => "the end of the text".to_owned(),
-                Some("") => "the end of the line".to_owned(),
-                Some(line) => format!("`{}`", excerpt(line)),
+            // Never the text itself: it may be a password.
+            let place = match rest.chars().next() {
+                None => " at the end of the text",
+                Some('\n' | '\r') => " at the end of the line",
+                Some(_) => "",
             };
-            return (format!("not valid YAML at {found}: {other}"), None);
+            return (format!("not valid YAML{place}: {other}"), None);
         }
     };
     (message.to_owned(), Some(help.to_owned()))

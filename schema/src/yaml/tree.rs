@@ -6,7 +6,7 @@
 use super::parser::{Event, Events, Properties, Tag};
 use super::syntax::Problem;
 use super::{Node, Scalar, Style, Value, binary, map};
-use crate::{Findings, Span, excerpt};
+use crate::{Findings, Span};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -102,9 +102,10 @@ impl<'t> Builder<'t, '_> {
             Event::MapStart(properties) => self.begin(true, properties, span),
             Event::CollectionEnd => self.end(span),
             Event::Alias(id) => self.alias(id, span),
-            Event::UnknownAlias(name) => Err(Problem::new(
+            // Without the name: it may be the beginning of a password.
+            Event::UnknownAlias => Err(Problem::new(
                 span,
-                format!("no anchor `&{}` stands before this alias", excerpt(&name)),
+                "no anchor of this name stands before the alias",
                 "define the anchor further up, or put the value in quotes if the `*` belongs to it",
             )),
             Event::DocumentStart | Event::DocumentEnd | Event::StreamEnd => Ok(()),
@@ -114,23 +115,26 @@ impl<'t> Builder<'t, '_> {
     fn scalar(
         &mut self,
         text: Cow<'t, str>,
-        mut style: Style,
+        style: Style,
         properties: Properties,
         span: Span,
     ) -> Result<(), Problem> {
         let before = self.count;
-        let mut text = text;
+        let (mut text, mut style) = (text, style);
         match properties.tag {
             Tag::None => {}
             Tag::Text if style == Style::Plain => style = Style::Quoted,
             Tag::Text => {}
+            Tag::Exclamation if text.is_empty() && style == Style::Plain => self.unknown_tag(span),
+            Tag::Exclamation if style == Style::Plain => style = Style::Quoted,
+            Tag::Exclamation => {}
             Tag::Binary => {
                 text = Cow::Owned(binary::text(&text).map_err(|message| {
                     Problem::new(span, message, "leave the tag out and say `encoding: base64` beside it")
                 })?);
                 style = Style::Quoted;
             }
-            Tag::Unknown(tag) => self.unknown_tag(&tag, span),
+            Tag::Unknown => self.unknown_tag(span),
         }
         self.count_in(Size { nodes: 1, bytes: text.len() }, span)?;
         let scalar = Scalar { text: text.into(), style };
@@ -138,8 +142,8 @@ impl<'t> Builder<'t, '_> {
     }
 
     fn begin(&mut self, is_map: bool, properties: Properties, span: Span) -> Result<(), Problem> {
-        if let Tag::Unknown(tag) = properties.tag {
-            self.unknown_tag(&tag, span);
+        if properties.tag == Tag::Unknown {
+            self.unknown_tag(span);
         }
         if self.open.len() >= DEPTH_LIMIT {
             return Err(too_deep(span));
@@ -235,10 +239,11 @@ impl<'t> Builder<'t, '_> {
         Ok(())
     }
 
-    fn unknown_tag(&mut self, tag: &str, span: Span) {
+    /// Without the tag itself: `passwd: !secret` is one.
+    fn unknown_tag(&mut self, span: Span) {
         self.findings
-            .warn(span, format!("the tag `{}` has no meaning here", excerpt(tag)))
-            .help("leave it out, or put the value in quotes if the `!` belongs to it");
+            .warn(span, "what begins with `!` is a tag in YAML, and this one has no meaning here")
+            .help("put the value in quotes if the `!` belongs to it; otherwise leave the tag out");
     }
 
     /// A stream may go on behind the first document. What follows cannot be a reason to lose the first one, not
