@@ -21,17 +21,17 @@ impl Facts {
     }
 
     /// `PRETTY_NAME` of os-release(5) in the root.
-    pub fn os_pretty_name(&self) -> &str {
-        ""
+    pub fn os_pretty_name(&self) -> Option<&str> {
+        None
     }
 
     /// `VERSION_ID` of os-release(5) in the root.
-    pub fn os_version_id(&self) -> &str {
-        ""
+    pub fn os_version_id(&self) -> Option<&str> {
+        None
     }
 
     /// The processor architecture by Go's name.
-    pub fn architecture(&self) -> &str {
+    pub fn architecture(&self) -> &'static str {
         ""
     }
 }

@@ -58,14 +58,14 @@ impl Matches {
     /// Why the step must not run.
     pub(super) fn objection(&self, facts: &Facts) -> Option<String> {
         let (key, name, value) = match self.fact {
-            Fact::Hostname => ("node", "host name", facts.hostname()),
+            Fact::Hostname => ("node", "host name", Some(facts.hostname())),
             Fact::Os => ("only_os", "operating system", facts.os_pretty_name()),
             Fact::OsVersion => ("only_os_version", "version", facts.os_version_id()),
-            Fact::Architecture => ("only_arch", "architecture", facts.architecture()),
+            Fact::Architecture => ("only_arch", "architecture", Some(facts.architecture())),
         };
-        if value.is_empty() && matches!(self.fact, Fact::Os | Fact::OsVersion) {
+        let Some(value) = value.filter(|value| self.fact == Fact::Hostname || !value.is_empty()) else {
             return Some(format!("`{key}`: the os-release of the root does not say its {name}"));
-        }
+        };
         if self.pattern.is_match(value) {
             return None;
         }

@@ -61,12 +61,18 @@ impl Encoding {
 /// White space within base64 does not count, nor do its characters in the positions of errors.
 fn unpack_base64(content: &str) -> Result<Vec<u8>> {
     let digits: Vec<u8> = content.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    // The library looks at the end first: its positions are not of the first mistake.
+    let foreign = |byte: &u8| !byte.is_ascii_alphanumeric() && !b"+/=".contains(byte);
+    if let Some(at) = digits.iter().position(foreign) {
+        bail!("its character {} is none of base64", at + 1);
+    }
     BASE64.decode(&digits).map_err(|error| match error {
-        DecodeError::InvalidByte(at, _) => anyhow!("its character {} is none of base64", at + 1),
+        DecodeError::InvalidByte(..) | DecodeError::InvalidPadding => {
+            anyhow!("the padding of the base64 is wrong")
+        }
         DecodeError::InvalidLastSymbol { .. } | DecodeError::InvalidLength(_) => {
             anyhow!("the end of the base64 is missing")
         }
-        DecodeError::InvalidPadding => anyhow!("the padding of the base64 is wrong"),
     })
 }
 
@@ -117,6 +123,8 @@ mod tests {
     #[test]
     fn broken_base64_is_an_error_that_does_not_quote_it() {
         assert_eq!(error(B64, "ab\n!!"), "its character 3 is none of base64");
+        assert_eq!(error(B64, "hunter2!!"), "its character 8 is none of base64");
+        assert_eq!(error(B64, "aGVs=aGVs"), "the padding of the base64 is wrong");
         assert_eq!(error(B64, "aGVsb"), "the end of the base64 is missing");
         assert_eq!(error(B64, "aGVs-_8="), "its character 5 is none of base64");
     }
