@@ -11,7 +11,7 @@ use std::cell::RefCell;
 /// The surroundings of one step: where its document came from, the facts that templates use, and the place
 /// for errors and warnings.
 pub struct Context<'a> {
-    facts: &'a Facts,
+    facts: &'a Facts<'a>,
     fields: &'a [(Spanned<String>, Node)],
     findings: RefCell<Findings>,
 }
@@ -30,7 +30,7 @@ impl<'a> Context<'a> {
     }
 
     /// The facts about the machine; each is gathered when it is first asked for.
-    pub fn facts(&self) -> &Facts {
+    pub fn facts(&self) -> &Facts<'_> {
         self.facts
     }
 

@@ -1,0 +1,89 @@
+//! What functions may use besides their arguments: the clock, random bytes, time zones, and a share of work.
+
+use super::{Call, Function, Outcome};
+use crate::facts::Facts;
+use crate::pattern::Pattern;
+use crate::template::failure::Failure;
+use crate::template::value::{self, Value};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::SystemTime;
+
+/// How much work one rendering may take: every step costs one, every call the weight of its arguments and of its
+/// result. That is also the most memory it can come to hold. It takes well under a second.
+const WORK: usize = 64 << 20;
+/// What it costs to compile a pattern.
+const PATTERN_WORK: usize = 1 << 18;
+
+/// The surroundings of one rendering.
+pub(in crate::template) struct Environment<'f> {
+    facts: &'f Facts<'f>,
+    work: Cell<usize>,
+    /// Patterns that were compiled already.
+    patterns: RefCell<Vec<(Rc<str>, Rc<Pattern>)>>,
+}
+
+impl<'f> Environment<'f> {
+    pub(in crate::template) fn new(facts: &'f Facts<'f>) -> Self {
+        Self { facts, work: Cell::new(WORK), patterns: RefCell::default() }
+    }
+
+    /// Takes a share of the work that is left.
+    pub(in crate::template) fn spend(&self, work: usize) -> Result<(), Failure> {
+        let left = self.work.get().checked_sub(work);
+        self.work.set(left.unwrap_or(0));
+        left.map(|_| ()).ok_or_else(|| "the template takes too much work".into())
+    }
+
+    /// Calls a function. All arguments are light and flat enough to be walked.
+    pub(in crate::template) fn call(&self, function: &Function, arguments: &[Value]) -> Outcome {
+        for argument in arguments {
+            self.spend(value::weigh(argument)?)?;
+        }
+        let result = (function.call)(&Call::new(self, function, arguments))?;
+        self.spend(value::weigh(&result)?)?;
+        Ok(result)
+    }
+
+    /// The time.
+    pub(super) fn now(&self) -> SystemTime {
+        self.facts.now()
+    }
+
+    /// A time zone file of the root: `Local` or a name like `Europe/Berlin`.
+    pub(super) fn zone_file(&self, name: &str) -> Option<Vec<u8>> {
+        self.facts.zone_file(name)
+    }
+
+    /// Fills a buffer with random bytes.
+    pub(super) fn random(&self, buffer: &mut [u8]) {
+        self.facts.random(buffer);
+    }
+
+    /// A random number below `limit`, which must not be 0; each is as likely as the others.
+    pub(super) fn random_below(&self, limit: u64) -> u64 {
+        // Numbers above the last multiple of the limit would favour the small ones.
+        let usable = u64::MAX - u64::MAX % limit;
+        loop {
+            let mut bytes = [0; 8];
+            self.random(&mut bytes);
+            let number = u64::from_le_bytes(bytes);
+            if number < usable {
+                return number % limit;
+            }
+        }
+    }
+
+    /// A compiled pattern.
+    pub(super) fn pattern(&self, text: &Rc<str>) -> Result<Rc<Pattern>, Failure> {
+        let known = self.patterns.borrow().iter().find(|(known, _)| known == text).map(|(_, p)| p.clone());
+        if let Some(pattern) = known {
+            return Ok(pattern);
+        }
+        self.spend(PATTERN_WORK)?;
+        let pattern = Pattern::new(text).map_err(|error| format!("the regular expression is invalid: {error}"))?;
+        let pattern = Rc::new(pattern);
+        self.patterns.borrow_mut().push((text.clone(), pattern.clone()));
+        Ok(pattern)
+    }
+}
