@@ -85,7 +85,8 @@ impl<'x, 't> Executor<'x, 't> {
                     Some(pipeline) => self.pipeline(pipeline, dot)?,
                     None => Value::Nil,
                 };
-                let Some((_, body)) = self.template.defined.iter().find(|(defined, _)| defined == name) else {
+                let Some((_, body)) = self.template.defined.iter().find(|(defined, _)| defined == name)
+                else {
                     return fail(*at, format!("there is no template `{name}`"));
                 };
                 // A template has variables of its own.

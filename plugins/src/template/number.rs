@@ -25,8 +25,7 @@ pub(super) fn exponential(value: f64, precision: usize) -> String {
 
 /// `%f`.
 pub(super) fn fixed(value: f64, precision: usize) -> String {
-    not_finite(value)
-        .map_or_else(|| format!("{value:.*}", precision.min(MAX_PRECISION)), str::to_owned)
+    not_finite(value).map_or_else(|| format!("{value:.*}", precision.min(MAX_PRECISION)), str::to_owned)
 }
 
 /// `%g` with a precision.

@@ -107,7 +107,8 @@ impl<'t> Parser<'t> {
             return error(at, "a `define` or `block` has no `else`");
         }
         // As in Go, an empty definition gives way to another one.
-        let empty = |body: &Body| body.iter().all(|node| matches!(node, Node::Text(t) if t.trim().is_empty()));
+        let empty =
+            |body: &Body| body.iter().all(|node| matches!(node, Node::Text(t) if t.trim().is_empty()));
         match self.template.defined.iter_mut().find(|(defined, _)| *defined == name) {
             Some((_, defined)) if empty(defined) => *defined = body,
             Some(_) if empty(&body) => {}
@@ -280,7 +281,10 @@ impl<'t> Parser<'t> {
                 return Ok(Pipeline { variables, assigns, commands });
             }
             if matches!(token.kind, Kind::Close | Kind::RightParen) {
-                return error(token.at, &format!("{} is missing before {}", end.describe(), token.kind.describe()));
+                return error(
+                    token.at,
+                    &format!("{} is missing before {}", end.describe(), token.kind.describe()),
+                );
             }
             self.push_back(token);
             let (command, piped) = self.command()?;
@@ -316,7 +320,10 @@ impl<'t> Parser<'t> {
                     if let Some(unknown) = variables.iter().find(|name| !self.variables.contains(name))
                         && assigns
                     {
-                        return error(token.at, &format!("there is no variable `{unknown}`; declare it with `:=`"));
+                        return error(
+                            token.at,
+                            &format!("there is no variable `{unknown}`; declare it with `:=`"),
+                        );
                     }
                     return Ok((variables, assigns));
                 }
@@ -353,7 +360,9 @@ impl<'t> Parser<'t> {
             match after.kind {
                 Kind::Space => {}
                 Kind::Close | Kind::RightParen | Kind::Pipe => self.push_back(after),
-                kind => return error(after.at, &format!("unexpected {}; a space is missing", kind.describe())),
+                kind => {
+                    return error(after.at, &format!("unexpected {}; a space is missing", kind.describe()));
+                }
             }
         };
         if operands.is_empty() {

@@ -19,7 +19,17 @@ pub(crate) struct Time {
 }
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const WEEKDAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -150,13 +160,19 @@ impl Time {
     }
 
     /// Reads a time in a layout of Go. `local` says how far ahead of UTC a time without an offset is.
-    pub(super) fn parse(layout: &str, text: &str, local: impl FnOnce(i64) -> (i32, Rc<str>)) -> Result<Self, Failure> {
+    pub(super) fn parse(
+        layout: &str,
+        text: &str,
+        local: impl FnOnce(i64) -> (i32, Rc<str>),
+    ) -> Result<Self, Failure> {
         let mut found = Parsed { month: 1, day: 1, ..Parsed::default() };
         let mut rest = text;
         let mut remaining = layout;
         while !remaining.is_empty() {
             let (part, length) = next_part(remaining);
-            rest = found.take(part, &remaining[..length], rest).ok_or("the text is not a date of this layout")?;
+            rest = found
+                .take(part, &remaining[..length], rest)
+                .ok_or("the text is not a date of this layout")?;
             remaining = &remaining[length..];
         }
         if !rest.is_empty() {
@@ -405,7 +421,8 @@ impl Parsed {
             _ => self.hour,
         };
         let month_length = if (1..=12).contains(&self.month) {
-            let (next_year, next) = if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
+            let (next_year, next) =
+                if self.month == 12 { (self.year + 1, 1) } else { (self.year, self.month + 1) };
             days_of_civil(next_year, next, 1) - days_of_civil(self.year, self.month, 1)
         } else {
             0

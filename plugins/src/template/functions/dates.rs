@@ -103,7 +103,8 @@ fn zone(environment: &Environment<'_>, name: &str) -> Zone {
 
 fn in_zone(call: &Call<'_>, date: &Value, name: &str) -> Time {
     let time = to_time(call, date);
-    if name == "UTC" || name.is_empty() { Zone::default() } else { zone(call.environment, name) }.localize(&time)
+    if name == "UTC" || name.is_empty() { Zone::default() } else { zone(call.environment, name) }
+        .localize(&time)
 }
 
 /// sprig's idea of a date: a time, seconds since 1970, and now for everything else.
@@ -120,12 +121,16 @@ fn to_time(call: &Call<'_>, date: &Value) -> Time {
 fn since(call: &Call<'_>, date: &Value) -> i64 {
     let (now, then) = (Time::of_clock(call.environment.now()), to_time(call, date));
     let seconds = now.seconds.saturating_sub(then.seconds);
-    seconds.saturating_mul(1_000_000_000).saturating_add(i64::from(now.nanoseconds) - i64::from(then.nanoseconds))
+    seconds
+        .saturating_mul(1_000_000_000)
+        .saturating_add(i64::from(now.nanoseconds) - i64::from(then.nanoseconds))
 }
 
 fn duration_round(call: &Call<'_>) -> Outcome {
     let nanoseconds = match call.value(0) {
-        Value::Text(text) => time::parse_duration(text).ok_or_else(|| Failure::from("the text is not a duration of Go"))?,
+        Value::Text(text) => {
+            time::parse_duration(text).ok_or_else(|| Failure::from("the text is not a duration of Go"))?
+        }
         Value::Int(nanoseconds) => *nanoseconds,
         date @ Value::Time(_) => since(call, date),
         _ => 0,

@@ -8,9 +8,13 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(&["b64enc"], "TEXT", "the text in base64", (r#"{{ b64enc "hi" }}"#, "aGk="), |call| {
         Ok(base64(call.text(0)?.as_bytes()).into())
     }),
-    Function::new(&["b64dec"], "TEXT", "the text that base64 stands for", (r#"{{ b64dec "aGk=" }}"#, "hi"), |call| {
-        decoded(decode(call.text(0)?, BASE64, 6), "base64")
-    }),
+    Function::new(
+        &["b64dec"],
+        "TEXT",
+        "the text that base64 stands for",
+        (r#"{{ b64dec "aGk=" }}"#, "hi"),
+        |call| decoded(decode(call.text(0)?, BASE64, 6), "base64"),
+    ),
     Function::new(&["b32enc"], "TEXT", "the text in base32", (r#"{{ b32enc "hi" }}"#, "NBUQ===="), |call| {
         Ok(encode(call.text(0)?.as_bytes(), BASE32, 5).into())
     }),

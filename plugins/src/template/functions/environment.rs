@@ -81,7 +81,8 @@ impl<'f> Environment<'f> {
             return Ok(pattern);
         }
         self.spend(PATTERN_WORK)?;
-        let pattern = Pattern::new(text).map_err(|error| format!("the regular expression is invalid: {error}"))?;
+        let pattern =
+            Pattern::new(text).map_err(|error| format!("the regular expression is invalid: {error}"))?;
         let pattern = Rc::new(pattern);
         self.patterns.borrow_mut().push((text.clone(), pattern.clone()));
         Ok(pattern)
