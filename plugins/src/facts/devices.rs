@@ -11,8 +11,10 @@ pub(super) fn storage(facts: &Facts<'_>) -> Option<Value> {
         if optical || name.starts_with("fd") {
             return None;
         }
-        let vendor = facts.kernel_text(format!("{at}/device/vendor")).filter(|vendor| !vendor.starts_with("0x"));
-        let sectors: u64 = facts.kernel_text(format!("{at}/size")).and_then(|size| size.parse().ok()).unwrap_or(0);
+        let vendor =
+            facts.kernel_text(format!("{at}/device/vendor")).filter(|vendor| !vendor.starts_with("0x"));
+        let sectors: u64 =
+            facts.kernel_text(format!("{at}/size")).and_then(|size| size.parse().ok()).unwrap_or(0);
         fields([
             ("name", text(name)),
             ("driver", driver(facts, at)),

@@ -66,7 +66,8 @@ pub(super) fn memory(facts: &Facts<'_>) -> Option<Value> {
 fn kernel_memory(facts: &Facts<'_>) -> u64 {
     let info = facts.kernel_text("/proc/meminfo").unwrap_or_default();
     let total = info.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    let kibibytes = total.and_then(|total| total.trim().strip_suffix(" kB")).and_then(|total| total.trim().parse().ok());
+    let kibibytes =
+        total.and_then(|total| total.trim().strip_suffix(" kB")).and_then(|total| total.trim().parse().ok());
     kibibytes.unwrap_or(0u64) / 1024
 }
 
@@ -87,7 +88,9 @@ impl Tables {
     pub(super) fn parse(mut data: &[u8]) -> Self {
         let mut tables = Self::default();
         let mut mapped = 0;
-        while let Some((structure, strings)) = data.get(1).and_then(|&len| data.split_at_checked(usize::from(len))) {
+        while let Some((structure, strings)) =
+            data.get(1).and_then(|&len| data.split_at_checked(usize::from(len)))
+        {
             match structure.first() {
                 // A structure is at least its own header.
                 _ if structure.len() < 4 => break,
@@ -129,10 +132,42 @@ impl Tables {
 }
 
 const MEMORY_TYPES: [&str; 36] = [
-    "Other", "Unknown", "DRAM", "EDRAM", "VRAM", "SRAM", "RAM", "ROM", "FLASH", "EEPROM", "FEPROM", "EPROM",
-    "CDRAM", "3DRAM", "SDRAM", "SGRAM", "RDRAM", "DDR", "DDR2", "DDR2 FB-DIMM", "Reserved", "Reserved", "Reserved",
-    "DDR3", "FBD2", "DDR4", "LPDDR", "LPDDR2", "LPDDR3", "LPDDR4", "Logical non-volatile device", "HBM", "HBM2",
-    "DDR5", "LPDDR5", "HBM3",
+    "Other",
+    "Unknown",
+    "DRAM",
+    "EDRAM",
+    "VRAM",
+    "SRAM",
+    "RAM",
+    "ROM",
+    "FLASH",
+    "EEPROM",
+    "FEPROM",
+    "EPROM",
+    "CDRAM",
+    "3DRAM",
+    "SDRAM",
+    "SGRAM",
+    "RDRAM",
+    "DDR",
+    "DDR2",
+    "DDR2 FB-DIMM",
+    "Reserved",
+    "Reserved",
+    "Reserved",
+    "DDR3",
+    "FBD2",
+    "DDR4",
+    "LPDDR",
+    "LPDDR2",
+    "LPDDR3",
+    "LPDDR4",
+    "Logical non-volatile device",
+    "HBM",
+    "HBM2",
+    "DDR5",
+    "LPDDR5",
+    "HBM3",
 ];
 
 fn word(structure: &[u8], at: usize) -> Option<u64> {
@@ -166,7 +201,11 @@ mod tests {
     fn tables() -> Vec<u8> {
         [
             structure(4, 0x30, &[(0x16, &2600u16.to_le_bytes())]),
-            structure(17, 0x28, &[(0x0c, &16_384u16.to_le_bytes()), (0x12, &[26]), (0x15, &3200u16.to_le_bytes())]),
+            structure(
+                17,
+                0x28,
+                &[(0x0c, &16_384u16.to_le_bytes()), (0x12, &[26]), (0x15, &3200u16.to_le_bytes())],
+            ),
             structure(17, 0x28, &[(0x0c, &[0xff, 0x7f]), (0x1c, &65_536u32.to_le_bytes()), (0x12, &[26])]),
             structure(17, 0x28, &[]),
             structure(127, 4, &[]),
@@ -177,7 +216,8 @@ mod tests {
 
     #[test]
     fn modules_are_added_up_to_the_end_of_the_tables() {
-        let expected = Tables { cpu_speed: 2600, memory_size: 81_920, memory_type: "DDR4", memory_speed: 3200 };
+        let expected =
+            Tables { cpu_speed: 2600, memory_size: 81_920, memory_type: "DDR4", memory_speed: 3200 };
         assert_eq!(Tables::parse(&tables()), expected);
     }
 

@@ -177,7 +177,9 @@ impl<'s> Facts<'s> {
 
     fn id(&self, path: &str) -> Option<String> {
         // systemd writes `uninitialized` before the first boot is complete.
-        self.root_file(path).map(|id| id.trim().to_owned()).filter(|id| !id.is_empty() && id != "uninitialized")
+        self.root_file(path)
+            .map(|id| id.trim().to_owned())
+            .filter(|id| !id.is_empty() && id != "uninitialized")
     }
 
     /// A file of the root as text; what is not UTF-8 is replaced.

@@ -22,7 +22,9 @@ pub(super) fn os(facts: &Facts<'_>) -> Option<Value> {
         Some("centos") => facts.root_file("/etc/centos-release").as_deref().and_then(release_number),
         Some("rhel") => {
             let file = facts.root_file("/etc/redhat-release");
-            file.as_deref().and_then(release_number).or_else(|| facts.os_pretty_name().and_then(release_number))
+            file.as_deref()
+                .and_then(release_number)
+                .or_else(|| facts.os_pretty_name().and_then(release_number))
         }
         _ => None,
     };
@@ -70,7 +72,9 @@ fn hypervisor(facts: &Facts<'_>) -> Option<&'static str> {
     let flags = facts.kernel_text("/proc/cpuinfo").unwrap_or_default();
     let is_guest = flags
         .lines()
-        .find_map(|line| line.strip_prefix("flags").map(|flags| flags.split_whitespace().any(|f| f == "hypervisor")))
+        .find_map(|line| {
+            line.strip_prefix("flags").map(|flags| flags.split_whitespace().any(|f| f == "hypervisor"))
+        })
         .unwrap_or(false);
     if !is_guest {
         let xen = facts.kernel_text("/sys/hypervisor/type").is_some_and(|kind| kind == "xen");
@@ -101,7 +105,9 @@ fn timezone(facts: &Facts<'_>) -> Option<String> {
         Some(name.to_owned())
     });
     linked
-        .or_else(|| facts.root_file("/etc/timezone").map(|name| name.trim().to_owned()).filter(|n| !n.is_empty()))
+        .or_else(|| {
+            facts.root_file("/etc/timezone").map(|name| name.trim().to_owned()).filter(|n| !n.is_empty())
+        })
         .or_else(|| {
             let clock = facts.root_file("/etc/sysconfig/clock")?;
             let zone = clock.lines().find_map(|line| line.trim().strip_prefix("ZONE="))?;
@@ -111,6 +117,8 @@ fn timezone(facts: &Facts<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test makes a link")]
+
     use super::*;
     use crate::system::Mode;
     use crate::testing::Machine;
@@ -142,7 +150,8 @@ mod tests {
         let machine = Machine::new("-- /etc/machine-id\nabc\n-- /etc/timezone\nEurope/Berlin\n");
         assert_eq!(shown(&machine, node), "map[hostname:machine machineid:abc timezone:Europe/Berlin]");
         let machine = Machine::new("-- /var/lib/dbus/machine-id\ndef\n");
-        std::os::unix::fs::symlink("../usr/share/zoneinfo/Asia/Tokyo", machine.root().join("localtime")).unwrap();
+        std::os::unix::fs::symlink("../usr/share/zoneinfo/Asia/Tokyo", machine.root().join("localtime"))
+            .unwrap();
         std::fs::create_dir_all(machine.root().join("etc")).unwrap();
         std::fs::rename(machine.root().join("localtime"), machine.root().join("etc/localtime")).unwrap();
         assert_eq!(shown(&machine, node), "map[hostname:machine machineid:def timezone:Asia/Tokyo]");

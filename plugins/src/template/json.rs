@@ -219,7 +219,8 @@ impl Reader<'_> {
     /// The number in `\u12ab`.
     fn unit(&self, at: usize) -> Option<u32> {
         let escape = self.text.get(at..at + 6)?;
-        let digits = escape.strip_prefix("\\u").filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let digits =
+            escape.strip_prefix("\\u").filter(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))?;
         u32::from_str_radix(digits, 16).ok()
     }
 
@@ -233,7 +234,8 @@ impl Reader<'_> {
             [first, ..] => first.is_ascii_digit(),
             [] => false,
         };
-        let dots = number.find('.').is_none_or(|dot| number.as_bytes().get(dot + 1).is_some_and(u8::is_ascii_digit));
+        let dots =
+            number.find('.').is_none_or(|dot| number.as_bytes().get(dot + 1).is_some_and(u8::is_ascii_digit));
         let value: f64 = (valid && dots).then(|| number.parse().ok())??;
         self.at += length;
         value.is_finite().then_some(value.into())
@@ -285,8 +287,24 @@ mod tests {
     #[test]
     fn refuses_what_is_not_json() {
         for text in [
-            "", "{", "[1,]", "{\"a\"}", "{a:1}", "\"a", "\"\n\"", "01", "1.", "+1", ".5", "tru", "1 2", "\"\\x\"", "1e999",
-            "[1 2]", "-", "\"\\u12\"",
+            "",
+            "{",
+            "[1,]",
+            "{\"a\"}",
+            "{a:1}",
+            "\"a",
+            "\"\n\"",
+            "01",
+            "1.",
+            "+1",
+            ".5",
+            "tru",
+            "1 2",
+            "\"\\x\"",
+            "1e999",
+            "[1 2]",
+            "-",
+            "\"\\u12\"",
         ] {
             assert!(parse(text).is_err(), "{text}");
         }

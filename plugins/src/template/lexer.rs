@@ -206,7 +206,10 @@ impl<'t> Lexer<'t> {
             '\'' => Kind::Character(self.quoted(b'\'')?),
             '`' => {
                 let Some(length) = rest[1..].find('`') else {
-                    return Err(SyntaxError { at, message: "the text in back quotes does not end".to_owned() });
+                    return Err(SyntaxError {
+                        at,
+                        message: "the text in back quotes does not end".to_owned(),
+                    });
                 };
                 self.at += length + 2;
                 Kind::Raw(&rest[1..=length])
@@ -276,11 +279,13 @@ impl<'t> Lexer<'t> {
     fn number(&mut self) -> Result<&'t str, SyntaxError> {
         let rest = &self.source[self.at..];
         let mut previous = ' ';
-        let hexadecimal = rest.trim_start_matches(['+', '-']).get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x"));
+        let hexadecimal =
+            rest.trim_start_matches(['+', '-']).get(..2).is_some_and(|p| p.eq_ignore_ascii_case("0x"));
         let length = rest
             .char_indices()
             .find(|&(index, c)| {
-                let sign = (c == '+' || c == '-') && (index == 0 || (!hexadecimal && "eE".contains(previous)));
+                let sign =
+                    (c == '+' || c == '-') && (index == 0 || (!hexadecimal && "eE".contains(previous)));
                 previous = c;
                 !(sign || c == '.' || is_word(c))
             })

@@ -9,7 +9,7 @@ pub(super) fn shortest(value: f64) -> String {
         return text.to_owned();
     }
     let (digits, exponent) = decimal(&format!("{value:e}"));
-    if exponent < -4 || exponent >= 6 { with_exponent(&digits, exponent, 'e') } else { format!("{value}") }
+    if !(-4..6).contains(&exponent) { with_exponent(&digits, exponent, 'e') } else { format!("{value}") }
 }
 
 /// `%e`.
@@ -25,8 +25,7 @@ pub(super) fn exponential(value: f64, precision: usize) -> String {
 
 /// `%f`.
 pub(super) fn fixed(value: f64, precision: usize) -> String {
-    not_finite(value)
-        .map_or_else(|| format!("{value:.*}", precision.min(MAX_PRECISION)), str::to_owned)
+    not_finite(value).map_or_else(|| format!("{value:.*}", precision.min(MAX_PRECISION)), str::to_owned)
 }
 
 /// `%g` with a precision.

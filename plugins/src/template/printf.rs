@@ -280,7 +280,11 @@ fn float(value: f64, verb: char, style: Style, out: &mut String) {
         true => "+",
         false => sign(value.is_sign_negative() && !value.is_nan(), style),
     };
-    let fill = if style.zero && !style.minus && finite { style.width.saturating_sub(sign.len() + text.len()) } else { 0 };
+    let fill = if style.zero && !style.minus && finite {
+        style.width.saturating_sub(sign.len() + text.len())
+    } else {
+        0
+    };
     pad(&format!("{sign}{}{text}", "0".repeat(fill)), Style { zero: false, ..style }, out);
 }
 
@@ -316,18 +320,42 @@ mod tests {
         for (format, values, expected) in [
             ("plain", vec![], "plain"),
             ("%d%%", vec![5.into()], "5%"),
-            ("%5d|%-5d|%05d|%+d|% d", vec![42.into(), 42.into(), 42.into(), 42.into(), 42.into()], "   42|42   |00042|+42| 42"),
+            (
+                "%5d|%-5d|%05d|%+d|% d",
+                vec![42.into(), 42.into(), 42.into(), 42.into(), 42.into()],
+                "   42|42   |00042|+42| 42",
+            ),
             ("%05d", vec![(-42).into()], "-0042"),
-            ("%x %X %#x %o %#o %O %b %c %q %U", (0..10).map(|_| Value::Int(65)).collect(), "41 41 0x41 101 0101 0o101 1000001 A 'A' U+0041"),
+            (
+                "%x %X %#x %o %#o %O %b %c %q %U",
+                (0..10).map(|_| Value::Int(65)).collect(),
+                "41 41 0x41 101 0101 0o101 1000001 A 'A' U+0041",
+            ),
             ("%.3d|%8.3d", vec![7.into(), 7.into()], "007|     007"),
-            ("%f %.2f %e %g %8.3f", (0..5).map(|_| Value::Float(1234.5678)).collect(), "1234.567800 1234.57 1.234568e+03 1234.5678 1234.568"),
+            (
+                "%f %.2f %e %g %8.3f",
+                (0..5).map(|_| Value::Float(1234.5678)).collect(),
+                "1234.567800 1234.57 1.234568e+03 1234.5678 1234.568",
+            ),
             ("%v %v %v", vec![4.0.into(), 1e6.into(), 0.5.into()], "4 1e+06 0.5"),
             ("%06.1f|%+.1f|%-8.1f|", vec![(-1.5).into(), 1.5.into(), 1.5.into()], "-001.5|+1.5|1.5     |"),
-            ("%s|%5s|%-5s|%.2s|%q|%x|%X", (0..7).map(|_| text("añb")).collect(), "añb|  añb|añb  |añ|\"añb\"|61c3b162|61C3B162"),
+            (
+                "%s|%5s|%-5s|%.2s|%q|%x|%X",
+                (0..7).map(|_| text("añb")).collect(),
+                "añb|  añb|añb  |añ|\"añb\"|61c3b162|61C3B162",
+            ),
             ("%#q %#v", vec![text("a"), text("a")], "`a` \"a\""),
             ("%t %v", vec![true.into(), false.into()], "true false"),
-            ("%T %T %T %T", vec![1.into(), 1.5.into(), text("a"), Value::list(vec![])], "int float64 string []interface {}"),
-            ("%v %d", vec![Value::list(vec![1.into(), 2.into()]), Value::list(vec![1.into(), 2.into()])], "[1 2] [1 2]"),
+            (
+                "%T %T %T %T",
+                vec![1.into(), 1.5.into(), text("a"), Value::list(vec![])],
+                "int float64 string []interface {}",
+            ),
+            (
+                "%v %d",
+                vec![Value::list(vec![1.into(), 2.into()]), Value::list(vec![1.into(), 2.into()])],
+                "[1 2] [1 2]",
+            ),
             ("%s", vec![Value::map([("k", text("v"))])], "map[k:v]"),
             ("%d", vec![text("x")], "%!d(string=x)"),
             ("%d", vec![4.0.into()], "%!d(float64=4)"),

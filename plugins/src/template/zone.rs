@@ -75,7 +75,11 @@ impl Zone {
         });
         let footer = data.get(header.length(8)?..)?;
         let footer = std::str::from_utf8(footer).ok()?.trim_matches('\n');
-        Some(Self { transitions: transitions.collect::<Option<_>>()?, first: periods.first()?.clone(), rule: Rule::parse(footer) })
+        Some(Self {
+            transitions: transitions.collect::<Option<_>>()?,
+            first: periods.first()?.clone(),
+            rule: Rule::parse(footer),
+        })
     }
 
     /// A point in time as seen from the zone.
@@ -139,7 +143,8 @@ impl Rule {
     fn parse(text: &str) -> Option<Self> {
         let mut reader = RuleReader { text };
         let name = reader.name()?;
-        let standard = Period { offset: bounded(-i32::try_from(reader.seconds()?).ok()?)?, name: name.into() };
+        let standard =
+            Period { offset: bounded(-i32::try_from(reader.seconds()?).ok()?)?, name: name.into() };
         if reader.text.is_empty() {
             return Some(Self { standard, summer: None });
         }
@@ -159,7 +164,8 @@ impl Rule {
         // Each change is written in the time that held before it.
         let begin = begin.in_year(year) - i64::from(self.standard.offset);
         let end = end.in_year(year) - i64::from(summer.offset);
-        let in_summer = if begin < end { (begin..end).contains(&seconds) } else { !(end..begin).contains(&seconds) };
+        let in_summer =
+            if begin < end { (begin..end).contains(&seconds) } else { !(end..begin).contains(&seconds) };
         if in_summer { summer } else { &self.standard }
     }
 }
@@ -291,7 +297,8 @@ mod tests {
 
     #[test]
     fn days_of_the_year_count_as_posix_says() {
-        let change = |day| Change { day, seconds: 0 }.in_year(2024) / 86_400 - time::days_of_civil(2024, 1, 1);
+        let change =
+            |day| Change { day, seconds: 0 }.in_year(2024) / 86_400 - time::days_of_civil(2024, 1, 1);
         assert_eq!(change(Day::WithoutLeap(59)), 58);
         assert_eq!(change(Day::WithoutLeap(60)), 60);
         assert_eq!(change(Day::OfYear(60)), 60);

@@ -17,7 +17,11 @@ pub(in crate::template) struct Call<'c> {
 }
 
 impl<'c> Call<'c> {
-    pub(super) fn new(environment: &'c Environment<'c>, function: &'c Function, arguments: &'c [Value]) -> Self {
+    pub(super) fn new(
+        environment: &'c Environment<'c>,
+        function: &'c Function,
+        arguments: &'c [Value],
+    ) -> Self {
         Self { environment, function, arguments }
     }
 

@@ -68,7 +68,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &["printf"],
         "FORMAT VALUE...",
         "the values in the format of Go's fmt",
-        (r#"{{ printf "%s-%03d %5.2f %q %v %x" "a" 7 1.5 "b" (list 1 "c") 255 }}"#, r#"a-007  1.50 "b" [1 c] ff"#),
+        (
+            r#"{{ printf "%s-%03d %5.2f %q %v %x" "a" 7 1.5 "b" (list 1 "c") 255 }}"#,
+            r#"a-007  1.50 "b" [1 c] ff"#,
+        ),
         |call| Ok(printf::sprintf(call.text(0)?, call.from(1))?.into()),
     ),
     Function::new(
@@ -129,13 +132,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(&["ge"], "VALUE VALUE", "`gt` or equal", ("{{ ge 2 1 }}", "true"), |call| {
         Ok(compare(call)?.is_some_and(Ordering::is_ge).into())
     }),
-    Function::new(
-        &["fail"],
-        "MESSAGE",
-        "nothing: the template fails with this message, and the text stays as it is",
-        (r#"{{ if false }}{{ fail "no" }}{{ end }}"#, ""),
-        |call| Err(call.text(0)?.to_string().into()),
-    ),
 ];
 
 fn last(call: &Call<'_>) -> Outcome {

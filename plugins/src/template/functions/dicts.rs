@@ -193,7 +193,8 @@ fn deep_copy(value: &Value) -> Value {
         Value::List(list) => list.iter().map(deep_copy).collect::<Vec<_>>().into(),
         Value::Map(map) => {
             let entries = map.entries();
-            let copied: BTreeMap<_, _> = entries.iter().map(|(key, value)| (key.clone(), deep_copy(value))).collect();
+            let copied: BTreeMap<_, _> =
+                entries.iter().map(|(key, value)| (key.clone(), deep_copy(value))).collect();
             Value::map(copied)
         }
         value => value.clone(),

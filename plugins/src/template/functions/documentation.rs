@@ -12,7 +12,10 @@ pub fn reference() -> String {
             let usage = format!("{} {}", function.name(), function.arguments);
             let others = match &function.names[1..] {
                 [] => String::new(),
-                others => format!("<br>also {}", others.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ")),
+                others => format!(
+                    "<br>also {}",
+                    others.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ")
+                ),
             };
             let _ = writeln!(
                 out,
@@ -39,7 +42,10 @@ fn code(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::disallowed_methods, reason = "a test looks at a file of the repository and may renew it")]
+    #![allow(
+        clippy::disallowed_methods,
+        reason = "a test looks at a file of the repository and may renew it"
+    )]
 
     use super::super::all;
     use super::reference;
@@ -52,7 +58,8 @@ mod tests {
     #[test]
     fn every_example_gives_what_it_says() {
         for function in all() {
-            let found = render_sample(function.example).unwrap_or_else(|error| panic!("{function:?}: {error:?}"));
+            let found =
+                render_sample(function.example).unwrap_or_else(|error| panic!("{function:?}: {error:?}"));
             match function.gives.strip_prefix("/^").and_then(|pattern| pattern.strip_suffix("$/")) {
                 Some(pattern) => {
                     let pattern = Pattern::new(&format!("^{pattern}$")).unwrap();
@@ -74,7 +81,8 @@ mod tests {
     fn the_documentation_lists_all_functions() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/templates.md");
         let found = std::fs::read_to_string(&path).unwrap_or_default();
-        let (introduction, _) = found.split_once(BEGINNING).expect("docs/templates.md has the line of the table");
+        let (introduction, _) =
+            found.split_once(BEGINNING).expect("docs/templates.md has the line of the table");
         let expected = format!("{introduction}{BEGINNING}{}", reference());
         if std::env::var_os("UPDATE_DOCS").is_some() {
             std::fs::write(&path, expected).unwrap();

@@ -37,7 +37,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
 fn steps(begin: i64, end: i64, step: i64) -> Result<Vec<i64>, Failure> {
     let mut numbers = Vec::new();
     let mut next = Some(begin);
-    while let Some(number) = next.filter(|&number| if step > 0 { number < end } else { step < 0 && number > end }) {
+    while let Some(number) =
+        next.filter(|&number| if step > 0 { number < end } else { step < 0 && number > end })
+    {
         if numbers.len() >= MAX_LENGTH {
             return Err(format!("a sequence of more than {MAX_LENGTH} numbers").into());
         }

@@ -5,9 +5,13 @@ use crate::template::failure::Failure;
 use crate::template::value::{self, Value};
 
 pub(super) const FUNCTIONS: &[Function] = &[
-    Function::new(&["list", "tuple"], "VALUE...", "a list of the values", (r#"{{ list 1 "a" }}"#, "[1 a]"), |call| {
-        Ok(call.from(0).to_vec().into())
-    }),
+    Function::new(
+        &["list", "tuple"],
+        "VALUE...",
+        "a list of the values",
+        (r#"{{ list 1 "a" }}"#, "[1 a]"),
+        |call| Ok(call.from(0).to_vec().into()),
+    ),
     Function::new(
         &["first", "mustFirst"],
         "LIST",

@@ -119,7 +119,7 @@ static FAMILIES: &[(&str, &[Function])] = &[
     ("Random text", random::FUNCTIONS),
     ("Arithmetic", math::FUNCTIONS),
     ("Sequences of numbers", integers::FUNCTIONS),
-    ("Defaults and choices", defaults::FUNCTIONS),
+    ("Defaults, choices and failure", defaults::FUNCTIONS),
     ("JSON", json_text::FUNCTIONS),
     ("Lists", lists::FUNCTIONS),
     ("Dictionaries", dicts::FUNCTIONS),
@@ -149,9 +149,19 @@ pub(super) fn unknown(name: &str) -> String {
         "env" | "expandenv" => "templates do not see the environment, which differs from boot to boot",
         "getHostByName" => "templates do not ask the network",
         "call" => "no value is a function",
-        "bcrypt" | "htpasswd" | "derivePassword" | "encryptAES" | "decryptAES" | "genPrivateKey" | "genCA"
-        | "genCAWithKey" | "genSelfSignedCert" | "genSelfSignedCertWithKey" | "genSignedCert"
-        | "genSignedCertWithKey" | "buildCustomCert" => "secrets do not come from templates; use a command",
+        "bcrypt"
+        | "htpasswd"
+        | "derivePassword"
+        | "encryptAES"
+        | "decryptAES"
+        | "genPrivateKey"
+        | "genCA"
+        | "genCAWithKey"
+        | "genSelfSignedCert"
+        | "genSelfSignedCertWithKey"
+        | "genSignedCert"
+        | "genSignedCertWithKey"
+        | "buildCustomCert" => "secrets do not come from templates; use a command",
         _ => return format!("there is no function `{name}`{}", similar(name)),
     };
     format!("the function `{name}` is left out: {reason}")

@@ -12,7 +12,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let path = call.text(0)?;
             let trimmed = path.trim_end_matches('/');
             let last = trimmed.rsplit('/').next().unwrap_or_default();
-            Ok(if path.is_empty() { "." } else if last.is_empty() { "/" } else { last }.into())
+            Ok(if path.is_empty() {
+                "."
+            } else if last.is_empty() {
+                "/"
+            } else {
+                last
+            }
+            .into())
         },
     ),
     Function::new(
@@ -69,7 +76,13 @@ pub(super) fn clean(path: &str) -> String {
         }
     }
     let joined = elements.join("/");
-    if rooted { format!("/{joined}") } else if joined.is_empty() { ".".to_owned() } else { joined }
+    if rooted {
+        format!("/{joined}")
+    } else if joined.is_empty() {
+        ".".to_owned()
+    } else {
+        joined
+    }
 }
 
 #[cfg(test)]

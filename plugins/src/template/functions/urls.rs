@@ -15,7 +15,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         &["urlJoin"],
         "DICT",
         "the URL of such a dictionary",
-        (r#"{{ urlJoin (dict "scheme" "http" "host" "a:80" "path" "/b" "query" "c=d") }}"#, "http://a:80/b?c=d"),
+        (
+            r#"{{ urlJoin (dict "scheme" "http" "host" "a:80" "path" "/b" "query" "c=d") }}"#,
+            "http://a:80/b?c=d",
+        ),
         join,
     ),
 ];
@@ -76,6 +79,10 @@ fn join(call: &Call<'_>) -> Outcome {
     }
     let authority = with("", part("userinfo"), "@") + &part("host");
     let path = part("path");
-    let path = if !authority.is_empty() && !path.is_empty() && !path.starts_with('/') { format!("/{path}") } else { path };
+    let path = if !authority.is_empty() && !path.is_empty() && !path.starts_with('/') {
+        format!("/{path}")
+    } else {
+        path
+    };
     Ok((scheme + &with("//", authority, "") + &path + &tail).into())
 }

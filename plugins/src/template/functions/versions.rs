@@ -41,13 +41,15 @@ impl Version {
         let text = text.strip_prefix('v').unwrap_or(text);
         let (text, metadata) = text.split_once('+').unwrap_or((text, ""));
         let (text, prerelease) = text.split_once('-').unwrap_or((text, ""));
-        let mut version = Self { metadata: metadata.to_owned(), prerelease: prerelease.to_owned(), numbers: [0; 3] };
+        let mut version =
+            Self { metadata: metadata.to_owned(), prerelease: prerelease.to_owned(), numbers: [0; 3] };
         let mut given = 0;
         for (index, part) in text.split('.').enumerate() {
             if matches!(part, "x" | "X" | "*") {
                 break;
             }
-            *version.numbers.get_mut(index)? = part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())??;
+            *version.numbers.get_mut(index)? =
+                part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse().ok())??;
             given = index + 1;
         }
         let identifiers = |text: &str| {
@@ -73,7 +75,9 @@ fn compare_prereleases(a: &str, b: &str) -> Ordering {
     let identifiers = |text: &str| {
         let parts = text.split('.');
         // Numbers come before words, and in their own order.
-        parts.map(|part| part.parse::<u64>().map_or((1, 0, part.to_owned()), |n| (0, n, String::new()))).collect()
+        parts
+            .map(|part| part.parse::<u64>().map_or((1, 0, part.to_owned()), |n| (0, n, String::new())))
+            .collect()
     };
     let (a, b): (Vec<_>, Vec<_>) = (identifiers(a), identifiers(b));
     a.cmp(&b)
@@ -137,7 +141,8 @@ fn constraints(text: &str) -> Result<Vec<(&'static str, String)>, Failure> {
 }
 
 fn holds(version: &Version, operator: &str, operand: &str) -> Result<bool, Failure> {
-    let (bound, given) = Version::parse(operand).ok_or("the constraint has something that is not a version")?;
+    let (bound, given) =
+        Version::parse(operand).ok_or("the constraint has something that is not a version")?;
     // A prerelease fulfils only constraints that name one.
     if !version.prerelease.is_empty() && bound.prerelease.is_empty() {
         return Ok(operator == "!=");
@@ -170,13 +175,27 @@ mod tests {
 
     #[test]
     fn versions_are_ordered_as_semver_orders_them() {
-        let order = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1.0.0", "1.0.1", "1.10.0"];
+        let order = [
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta.2",
+            "1.0.0-beta.11",
+            "1.0.0-rc.1",
+            "1.0.0",
+            "1.0.1",
+            "1.10.0",
+        ];
         for pair in order.windows(2) {
             let parse = |text| Version::parse(text).unwrap().0;
             assert_eq!(parse(pair[0]).compare(&parse(pair[1])), Ordering::Less, "{pair:?}");
         }
         for wrong in ["", "a", "1.2.3.4", "1.2.3-", "1..2", "99999999999999999999"] {
-            assert!(Version::parse(wrong).is_none_or(|(version, _)| version.prerelease.is_empty() && wrong == "1.2.3-"), "{wrong}");
+            assert!(
+                Version::parse(wrong)
+                    .is_none_or(|(version, _)| version.prerelease.is_empty() && wrong == "1.2.3-"),
+                "{wrong}"
+            );
         }
     }
 
