@@ -49,6 +49,17 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Renders a template that its own text cannot stand in for. Where it cannot be rendered, that is recorded
+    /// as an error that names the place, and nothing is returned.
+    pub fn render_required<'t>(&self, text: &'t Text) -> Option<Cow<'t, str>> {
+        template::render(text.as_str(), self.facts)
+            .map_err(|error| {
+                let message = format!("the template cannot be rendered: {}", error.message);
+                self.findings.borrow_mut().error(text.locate(error.line, error.column), message);
+            })
+            .ok()
+    }
+
     /// Records the failure of one item, if it is one, and goes on.
     pub fn attempt<T>(&self, span: Span, result: Result<T>) -> Option<T> {
         match result {

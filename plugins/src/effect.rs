@@ -18,14 +18,15 @@ pub struct Effect {
 /// What a person sees of a change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Diff {
-    /// The text before and after; before is nothing for a new file.
+    /// The text before and after, or the target of a link; before is nothing for something new.
     Text {
         /// The content before.
         before: Option<String>,
         /// The content after.
         after: String,
     },
-    /// The content is not shown, for the reason given: `not readable by everybody`, `binary`.
+    /// The content is not shown, for the reason given: `not readable by everybody`, `binary`, `larger than
+    /// 64 KiB`.
     Hidden(&'static str),
     /// Attributes: `mode 0644 -> 0600`.
     Attributes(String),
@@ -42,7 +43,7 @@ pub enum Action {
     Link,
     /// A file, link or directory was removed.
     Remove,
-    /// The mode or the owner was changed.
+    /// The mode or the owner was changed, and nothing else, also where a file or a directory was asked for.
     SetAttributes,
     /// A command was run.
     Run,
@@ -67,5 +68,15 @@ impl Action {
             Self::Run => "run",
             Self::SetHostname => "set-hostname",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tens_of_thousands_of_effects_are_cheap() {
+        assert!(std::mem::size_of::<Effect>() <= 80);
     }
 }

@@ -8,14 +8,18 @@ pub mod accounts;
 pub mod conditions;
 pub mod context;
 pub mod effect;
+pub mod env_file;
 pub mod facts;
 pub mod keys;
+mod path;
 pub mod pattern;
 pub mod plugin;
+pub mod step;
 pub mod system;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod units;
 
 pub use context::Context;
 pub use effect::{Action, Effect};

@@ -1,1 +1,16 @@
 //! The stage runner: sources, planner, executor, reports.
+//!
+//! A stage runs as the story of `stage.rs` tells: sources become texts, texts documents, documents a plan, and
+//! the plan a report.
+
+pub mod builtin;
+pub mod command_line;
+pub mod commands;
+pub mod executor;
+mod fetch;
+mod log;
+pub mod planner;
+pub mod report;
+pub mod sandbox;
+pub mod source;
+pub mod stage;

@@ -1,10 +1,11 @@
 //! From YAML nodes to typed values.
 //!
-//! [`Decode`] is implemented here for the building blocks; structs implement it through [`record!`], which
-//! reports unknown keys, missing keys and wrong types, all at once.
+//! [`Decode`] is implemented here for the building blocks; structs implement it through
+//! [`record!`](crate::record!), which reports unknown keys, missing keys and wrong types, all at once.
 
+use crate::scalar::{boolean, broken_octal, integer};
 use crate::yaml::{Node, Scalar, Style, Value};
-use crate::{Findings, Span};
+use crate::{Findings, Span, excerpt};
 use std::ops::Deref;
 
 /// A value that can be read from YAML.
@@ -37,55 +38,37 @@ impl<T: Decode> Decode for Spanned<T> {
     }
 }
 
-/// A text that may be a template: it knows where each of its bytes stands in the source.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Text {
-    value: Box<str>,
-    span: Span,
-    /// Columns before each line of a block scalar; `None` for the other styles.
-    indent: Option<u32>,
-}
-
-impl Text {
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.value
-    }
-
-    /// Where the text stands.
-    pub fn span(&self) -> Span {
-        self.span
-    }
-
-    /// Where line `line` (from 1), column `column` (from 1, in characters) of the text stands in the source;
-    /// exact for plain, single-line quoted and literal scalars, the beginning of the scalar for the others.
-    pub fn locate(&self, line: u32, column: u32) -> Span {
-        match self.indent {
-            Some(indent) => Span { line: self.span.line + line, column: indent + column, ..self.span },
-            None if line == 1 => Span { column: self.span.column + column - 1, ..self.span },
-            None => self.span,
-        }
-    }
-}
-
-impl Decode for Text {
-    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        let scalar = scalar(node, "a text", findings)?;
-        let value = if scalar.is_null() { "".into() } else { scalar.text.clone() };
-        let indent = match scalar.style {
-            Style::Literal { indent } => Some(indent),
-            _ => None,
-        };
-        Some(Self { value, span: node.span, indent })
-    }
-}
-
 /// The scalar that a node must be, or an error that says what was expected.
-fn scalar<'n>(node: &'n Node, expected: &str, findings: &mut Findings) -> Option<&'n Scalar> {
+pub(crate) fn scalar<'n>(node: &'n Node, expected: &str, findings: &mut Findings) -> Option<&'n Scalar> {
+    if let Value::Scalar(scalar) = &node.value {
+        return Some(scalar);
+    }
+    let error = findings.error(node.span, format!("expected {expected}, found {}", node.kind()));
+    if is_template(node) {
+        error.help("a value that begins with `{{` needs quotes: `\"{{ ... }}\"`");
+    }
+    None
+}
+
+/// Whether a map is what YAML makes of `{{ .Values.x }}` without quotes: a map whose only key is a map.
+fn is_template(node: &Node) -> bool {
+    matches!(&node.value, Value::Map(entries)
+        if matches!(&entries[..], [(key, value)] if matches!(key.value, Value::Map(_)) && value.is_null()))
+}
+
+/// The key of a map, which must be a text.
+pub(crate) fn key(node: &Node, findings: &mut Findings) -> Option<Spanned<String>> {
     match &node.value {
-        Value::Scalar(scalar) => Some(scalar),
+        Value::Scalar(scalar) if !scalar.is_null() => {
+            Some(Spanned { value: scalar.text.to_string(), span: node.span })
+        }
         _ => {
-            findings.error(node.span, format!("expected {expected}, found {}", node.kind()));
+            let error = findings.error(node.span, format!("a key must be a text, found {}", node.kind()));
+            if node.is_null() {
+                error.help("write a name before the `:`");
+            } else {
+                error.help("put the key in quotes if its brackets belong to it");
+            }
             None
         }
     }
@@ -98,6 +81,57 @@ impl Decode for String {
         Some(if scalar.is_null() { String::new() } else { scalar.text.to_string() })
     }
 }
+
+/// `true`, `yes`, `on`, `y` and their opposites, in quotes too.
+impl Decode for bool {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        const EXPECTED: &str = "`true` or `false`";
+        let scalar = scalar(node, EXPECTED, findings)?;
+        let value = boolean(scalar);
+        if value.is_none() {
+            unexpected(node, scalar, EXPECTED, findings);
+        }
+        value
+    }
+}
+
+fn unexpected<'f>(
+    node: &Node,
+    scalar: &Scalar,
+    expected: &str,
+    findings: &'f mut Findings,
+) -> &'f mut crate::Diagnostic {
+    let found = if scalar.is_null() { "null".to_owned() } else { format!("`{}`", excerpt(&scalar.text)) };
+    findings.error(node.span, format!("expected {expected}, found {found}"))
+}
+
+macro_rules! decode_integer {
+    ($($type:ty)*) => { $(
+        /// `420`, `0644` (octal), `0o644`, `0x1a4`, `0b110`, `1_000`; in quotes only decimal.
+        impl Decode for $type {
+            fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+                let scalar = scalar(node, "a whole number", findings)?;
+                let Some(number) = integer(scalar) else {
+                    let error = unexpected(node, scalar, "a whole number", findings);
+                    if scalar.style == Style::Plain && broken_octal(&scalar.text) {
+                        error.help("a leading zero makes a number octal: leave it out");
+                    } else if scalar.style != Style::Plain && !scalar.text.is_empty() {
+                        error.help("write it without quotes");
+                    }
+                    return None;
+                };
+                let value = Self::try_from(number).ok();
+                if value.is_none() {
+                    let range = format!("a whole number from {} to {}", Self::MIN, Self::MAX);
+                    unexpected(node, scalar, &range, findings);
+                }
+                value
+            }
+        }
+    )* };
+}
+
+decode_integer!(u16 u32 u64 i32 i64);
 
 /// Null is nothing.
 impl<T: Decode> Decode for Option<T> {
@@ -115,7 +149,7 @@ impl<T: Decode> Decode for Vec<T> {
             _ => {
                 findings
                     .error(node.span, format!("expected a list, found {}", node.kind()))
-                    .help("write each item on its own line behind `- `");
+                    .help("a single item is a list too: put it on a line of its own behind `- `");
                 None
             }
         }
@@ -123,8 +157,16 @@ impl<T: Decode> Decode for Vec<T> {
 }
 
 /// A map whose keys are names chosen by the author, in source order.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// An entry that cannot be read is left out, the others stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named<T>(pub Vec<(Spanned<String>, T)>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
 
 impl<T: Decode> Decode for Named<T> {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
@@ -132,126 +174,146 @@ impl<T: Decode> Decode for Named<T> {
             Value::Map(entries) => Some(Self(
                 entries
                     .iter()
-                    .filter_map(|(key, value)| {
-                        let key = Spanned::<String>::decode(key, findings);
+                    .filter_map(|(name, value)| {
+                        let name = key(name, findings);
                         let value = T::decode(value, findings);
-                        Some((key?, value?))
+                        Some((name?, value?))
                     })
                     .collect(),
             )),
-            _ if node.is_null() => Some(Self(Vec::new())),
+            _ if node.is_null() => Some(Self::default()),
             _ => {
-                findings.error(node.span, format!("expected a map, found {}", node.kind()));
+                let error = findings.error(node.span, format!("expected a map, found {}", node.kind()));
+                error.help(match node.value {
+                    Value::List(_) => "write `name: value` without the `- ` before it",
+                    _ => "write `name: value`, each on a line of its own",
+                });
                 None
             }
         }
     }
 }
 
-/// A file mode, `0` to `07777`. `0644` and `0o644` are octal, `"0644"` and `"644"` in quotes too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Permissions(pub u32);
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::{Origin, Severity, yaml};
 
-/// The keys of a map that is being decoded by [`record!`].
-#[derive(Debug)]
-pub struct Fields<'n> {
-    node: &'n Node,
-    entries: &'n [(Node, Node)],
-    failed: bool,
-}
-
-impl<'n> Fields<'n> {
-    /// Begins with a map whose keys must be among `known` (each key with its other spellings).
-    pub fn begin(node: &'n Node, known: &[&[&str]], findings: &mut Findings) -> Option<Self> {
-        let _ = known;
-        match &node.value {
-            Value::Map(entries) => Some(Self { node, entries, failed: false }),
-            _ if node.is_null() => Some(Self { node, entries: &[], failed: false }),
-            _ => {
-                findings.error(node.span, format!("expected a map, found {}", node.kind()));
-                None
-            }
-        }
+    /// The value of a YAML text, and the findings as `severity line:column message; help`.
+    pub(crate) fn decode<T: Decode>(text: &str) -> (Option<T>, Vec<String>) {
+        let mut findings = Findings::new(Origin::new("test"));
+        let value = yaml::parse(text, &mut findings).and_then(|node| T::decode(&node, &mut findings));
+        (value, lines(findings))
     }
 
-    /// The value of a key that may be left out.
-    pub fn optional<T: Decode + Default>(&mut self, names: &[&str], findings: &mut Findings) -> Option<T> {
-        match self.get(names) {
-            None => Some(T::default()),
-            Some(node) => {
-                let value = T::decode(node, findings);
-                self.failed |= value.is_none();
-                value
-            }
-        }
+    /// Findings as `severity line:column message; help`.
+    pub(crate) fn lines(findings: Findings) -> Vec<String> {
+        findings
+            .into_vec()
+            .into_iter()
+            .map(|finding| {
+                let severity = match finding.severity {
+                    Severity::Warning => "warning",
+                    Severity::Error => "error",
+                };
+                let place =
+                    finding.span.map_or(String::new(), |span| format!(" {}:{}", span.line, span.column));
+                let help = finding.help.map_or(String::new(), |help| format!("; {help}"));
+                format!("{severity}{place} {}{help}", finding.message)
+            })
+            .collect()
     }
 
-    /// The value of a key that must be there.
-    pub fn required<T: Decode>(&mut self, names: &[&str], findings: &mut Findings) -> Option<T> {
-        let Some(node) = self.get(names) else {
-            findings.error(self.node.span, format!("missing key `{}`", names[0]));
-            self.failed = true;
-            return None;
-        };
-        let value = T::decode(node, findings);
-        self.failed |= value.is_none();
-        value
+    fn ok<T: Decode>(text: &str) -> T {
+        let (value, findings) = decode(text);
+        assert_eq!(findings, Vec::<String>::new(), "{text}");
+        value.unwrap()
     }
 
-    fn get(&self, names: &[&str]) -> Option<&'n Node> {
-        self.entries.iter().find_map(|(key, value)| match &key.value {
-            Value::Scalar(scalar) if names.contains(&&*scalar.text) => Some(value),
-            _ => None,
-        })
+    fn error<T: Decode>(text: &str) -> String {
+        let (value, mut findings) = decode::<T>(text);
+        assert!(value.is_none(), "{text}");
+        assert_eq!(findings.len(), 1, "{text}: {findings:?}");
+        findings.remove(0)
     }
-}
 
-/// Declares a struct that is read from a YAML map.
-///
-/// Each field is a key; `as "key" | "other"` gives its spelling and the others that are accepted, and
-/// `= required` makes it an error to leave it out. The doc comments become the reference of the language.
-///
-/// ```ignore
-/// record! {
-///     /// One directory.
-///     pub struct Directory {
-///         /// Where it goes.
-///         pub path: Spanned<String> = required,
-///         /// `user:group`.
-///         pub owner_string: Option<String> as "owner_string" | "ownerstring",
-///     }
-/// }
-/// ```
-#[macro_export]
-macro_rules! record {
-    (@names $field:ident) => { &[stringify!($field)] };
-    (@names $field:ident $($name:literal)+) => { &[$($name),+] };
-    (@read $fields:ident $findings:ident $names:expr) => { $fields.optional($names, $findings) };
-    (@read $fields:ident $findings:ident $names:expr, required) => { $fields.required($names, $findings) };
-    (
-        $(#[$meta:meta])*
-        $vis:vis struct $struct:ident {
-            $(
-                $(#[$field_meta:meta])*
-                $field_vis:vis $field:ident : $type:ty $(as $name:literal $(| $other:literal)*)? $(= $required:ident)?
-            ),* $(,)?
-        }
-    ) => {
-        $(#[$meta])*
-        $vis struct $struct { $( $(#[$field_meta])* $field_vis $field: $type ),* }
+    #[test]
+    fn any_scalar_read_as_a_text_keeps_its_source() {
+        let texts: Vec<String> = ok("[1, true, 1e3, 0644, yes, 1.50, 0x1F, ~, null, '', \"a\\tb\", 262144]");
+        assert_eq!(texts, ["1", "true", "1e3", "0644", "yes", "1.50", "0x1F", "", "", "", "a\tb", "262144"]);
+    }
 
-        impl $crate::Decode for $struct {
-            fn decode(node: &$crate::yaml::Node, findings: &mut $crate::Findings) -> Option<Self> {
-                const NAMES: &[&[&str]] = &[$( $crate::record!(@names $field $($name $($other)*)?) ),*];
-                #[allow(unused_mut, unused_variables)]
-                let mut fields = $crate::Fields::begin(node, NAMES, findings)?;
-                $(
-                    let $field: Option<$type> = $crate::record!(
-                        @read fields findings $crate::record!(@names $field $($name $($other)*)?) $(, $required)?
-                    );
-                )*
-                Some(Self { $( $field: $field? ),* })
-            }
-        }
-    };
+    #[test]
+    fn numbers_out_of_range_and_words_are_errors_that_name_what_was_found() {
+        assert_eq!(ok::<Vec<u16>>("[0, 65535, 0x10]"), [0, 65535, 16]);
+        assert_eq!(error::<u16>("65536"), "error 1:1 expected a whole number from 0 to 65535, found `65536`");
+        assert_eq!(
+            error::<i32>("-3000000000"),
+            "error 1:1 expected a whole number from -2147483648 to 2147483647, found `-3000000000`"
+        );
+        assert_eq!(
+            error::<u32>("0888"),
+            "error 1:1 expected a whole number, found `0888`; a leading zero makes a number octal: leave it out"
+        );
+        assert_eq!(
+            error::<u32>("\"010\""),
+            "error 1:1 expected a whole number, found `010`; write it without quotes"
+        );
+        assert_eq!(error::<u64>("[1]"), "error 1:1 expected a whole number, found a list");
+        assert_eq!(
+            error::<Vec<Vec<u64>>>("{a: 1}").split(';').next(),
+            Some("error 1:1 expected a list, found a map")
+        );
+    }
+
+    #[test]
+    fn booleans_take_the_words_of_yaml_1_1() {
+        assert_eq!(
+            ok::<Vec<bool>>("[yes, No, on, OFF, y, n, \"true\", 'no']"),
+            [true, false, true, false, true, false, true, false]
+        );
+        assert_eq!(error::<bool>("1"), "error 1:1 expected `true` or `false`, found `1`");
+        assert_eq!(error::<bool>("~"), "error 1:1 expected `true` or `false`, found null");
+    }
+
+    #[test]
+    fn a_bad_item_is_left_out_and_the_others_stay() {
+        let (list, findings) = decode::<Vec<u16>>("[1, x, 3, [4], 5]");
+        assert_eq!(list, Some(vec![1, 3, 5]));
+        assert_eq!(findings.len(), 2);
+        let (map, findings) = decode::<Named<bool>>("a: yes\nb: perhaps\n? [c]\n: no\n~: no\nd: no\n");
+        let names: Vec<_> = map.unwrap().0.into_iter().map(|(name, value)| (name.value, value)).collect();
+        assert_eq!(names, [("a".to_owned(), true), ("d".to_owned(), false)]);
+        assert_eq!(
+            findings,
+            [
+                "error 2:4 expected `true` or `false`, found `perhaps`",
+                "error 3:3 a key must be a text, found a list; put the key in quotes if its brackets belong to it",
+                "error 5:1 a key must be a text, found null; write a name before the `:`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_single_value_is_not_a_list_and_the_help_says_how_to_make_it_one() {
+        assert_eq!(
+            error::<Vec<String>>("users"),
+            "error 1:1 expected a list, found a single value; a single item is a list too: put it on a line of its own behind `- `"
+        );
+        assert_eq!(ok::<Vec<String>>("~"), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_template_without_quotes_is_recognised() {
+        assert_eq!(
+            error::<String>("{{ .Values.x }}"),
+            "error 1:1 expected a text, found a map; a value that begins with `{{` needs quotes: `\"{{ ... }}\"`"
+        );
+    }
+
+    #[test]
+    fn null_is_nothing_where_nothing_is_possible() {
+        assert_eq!(ok::<Vec<Option<u16>>>("[1, ~]"), [Some(1), None]);
+        assert_eq!(ok::<Named<u16>>("~"), Named::default());
+    }
 }

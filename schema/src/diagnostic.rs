@@ -74,17 +74,23 @@ impl fmt::Display for Diagnostic {
     }
 }
 
+/// The largest number of findings that are kept of one text.
+const LIMIT: usize = 1000;
+
 /// Collects the findings of one text.
 #[derive(Debug)]
 pub struct Findings {
     origin: Origin,
     list: Vec<Diagnostic>,
+    /// The latest of those beyond the limit, and their number: a text can be wrong in a million places.
+    beyond: Option<(Box<Diagnostic>, usize)>,
+    has_errors: bool,
 }
 
 impl Findings {
     /// An empty collection for the text that came from `origin`.
     pub fn new(origin: Origin) -> Self {
-        Self { origin, list: Vec::new() }
+        Self { origin, list: Vec::new(), beyond: None, has_errors: false }
     }
 
     /// The text these findings are about.
@@ -94,6 +100,7 @@ impl Findings {
 
     /// Records an error.
     pub fn error(&mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Diagnostic {
+        self.has_errors = true;
         self.push(Severity::Error, span.into(), message.into())
     }
 
@@ -104,17 +111,57 @@ impl Findings {
 
     /// Whether an error is among the findings.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|finding| finding.severity == Severity::Error)
+        self.has_errors
     }
 
-    /// All findings in the order they were made.
-    pub fn into_vec(self) -> Vec<Diagnostic> {
+    /// All findings in the order they were made; of very many the first, and one that says how many there are more.
+    pub fn into_vec(mut self) -> Vec<Diagnostic> {
+        if let Some((_, count)) = self.beyond {
+            let severity = if self.has_errors { Severity::Error } else { Severity::Warning };
+            let message = format!("{count} more findings are not shown");
+            self.list.push(Diagnostic { severity, origin: self.origin, span: None, message, help: None });
+        }
         self.list
     }
 
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
-        let at = self.list.len();
-        self.list.push(Diagnostic { severity, origin: self.origin.clone(), span, message, help: None });
-        &mut self.list[at]
+        let finding = Diagnostic { severity, origin: self.origin.clone(), span, message, help: None };
+        if self.list.len() < LIMIT {
+            let at = self.list.len();
+            self.list.push(finding);
+            return &mut self.list[at];
+        }
+        let count = self.beyond.take().map_or(0, |(_, count)| count) + 1;
+        &mut self.beyond.insert((Box::new(finding), count)).0
+    }
+}
+
+#[cfg(test)]
+impl Findings {
+    /// Findings that were taken out before.
+    pub(crate) fn from_list(origin: Origin, list: Vec<Diagnostic>) -> Self {
+        let has_errors = list.iter().any(|finding| finding.severity == Severity::Error);
+        Self { origin, list, beyond: None, has_errors }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_findings_become_a_thousand_and_their_number() {
+        let mut findings = Findings::new(Origin::new("test"));
+        for index in 0..1500 {
+            findings.warn(None, format!("{index}")).help("none");
+        }
+        assert!(!findings.has_errors());
+        findings.error(None, "an error among those that are not shown");
+        assert!(findings.has_errors());
+        let list = findings.into_vec();
+        assert_eq!(list.len(), 1001);
+        assert_eq!(list[999].message, "999");
+        assert_eq!(list[1000].message, "501 more findings are not shown");
+        assert_eq!(list[1000].severity, Severity::Error);
     }
 }

@@ -7,13 +7,31 @@
 //! findings; a value that cannot be understood is left out, and the smallest complete item around it with it
 //! (one file of `files`, one user of `users`), never more and never half of one.
 
+mod cloud_config;
 mod decode;
 mod diagnostic;
 mod document;
+mod dot_notation;
+mod encoding;
+mod excerpt;
+mod fields;
+mod kernel_cmdline;
+mod permissions;
+mod scalar;
 mod span;
+mod suggest;
+mod text;
 pub mod yaml;
 
-pub use decode::{Decode, Fields, Named, Permissions, Spanned, Text};
+pub use decode::{Decode, Named, Spanned};
 pub use diagnostic::{Diagnostic, Findings, Origin, Severity};
 pub use document::{Document, RawStep, Stage, parse};
+pub use dot_notation::parse_dot_notation;
+pub use encoding::text_of;
+pub use excerpt::excerpt;
+pub use fields::{Field, Fields, Record};
+pub use kernel_cmdline::{Argument, Arguments};
+pub use permissions::Permissions;
 pub use span::Span;
+pub use suggest::suggest;
+pub use text::Text;

@@ -1,12 +1,40 @@
 //! One file for each key of a step; the name of the file is the key.
 
+mod authorized_keys;
+mod commands;
+mod delete_entities;
+mod directories;
 mod dns;
+mod ensure_entities;
+mod environment;
+mod environment_file;
+mod files;
+mod hostname;
+mod links;
+mod systemctl;
+mod systemd_firstboot;
+mod users;
 
 use crate::Registered;
 
 /// All plugins. Their order is the order of execution within a step, which is yip's: files exist before
 /// commands run, and commands run before users are made.
-pub const PLUGINS: &[Registered] = &[Registered::of::<dns::Dns>()];
+pub const PLUGINS: &[Registered] = &[
+    Registered::of::<dns::Dns>(),
+    Registered::of::<ensure_entities::EnsureEntities>(),
+    Registered::of::<directories::Directories>(),
+    Registered::of::<files::Files>(),
+    Registered::of::<links::Links>(),
+    Registered::of::<commands::Commands>(),
+    Registered::of::<delete_entities::DeleteEntities>(),
+    Registered::of::<hostname::Hostname>(),
+    Registered::of::<users::Users>(),
+    Registered::of::<authorized_keys::AuthorizedKeys>(),
+    Registered::of::<systemctl::Systemctl>(),
+    Registered::of::<environment::Environment>(),
+    Registered::of::<environment_file::EnvironmentFile>(),
+    Registered::of::<systemd_firstboot::SystemdFirstboot>(),
+];
 
 #[cfg(test)]
 mod tests {

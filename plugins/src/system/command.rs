@@ -1,10 +1,12 @@
 //! Commands and what comes of them.
 
 use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
 
 /// A program to run inside the root: standard input is empty, it leads its own process group, and its output
 /// is captured.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Command {
     label: String,
     program: OsString,
@@ -51,6 +53,13 @@ impl Command {
     }
 }
 
+/// The label alone: arguments and variables may hold secrets.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command").field("label", &self.label).finish_non_exhaustive()
+    }
+}
+
 /// How a command ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Output {
@@ -58,7 +67,8 @@ pub struct Output {
     pub status: i32,
     /// The last 64 KiB that it wrote to standard output.
     pub stdout: Vec<u8>,
-    /// The last 64 KiB that it wrote to standard output and standard error, in the order of writing.
+    /// The last 64 KiB that it wrote to standard output and standard error, in the order in which they were
+    /// read: what it wrote to both within the same moment may change places.
     pub tail: Vec<u8>,
 }
 
@@ -68,3 +78,49 @@ impl Output {
         self.status == 0
     }
 }
+
+/// The root does not hold the program, or not what the program needs to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoProgram {
+    /// The program as it was asked for: a path or a name.
+    pub program: PathBuf,
+}
+
+impl fmt::Display for NoProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the root has no program {}, or not the interpreter it needs", self.program.display())
+    }
+}
+
+impl std::error::Error for NoProgram {}
+
+/// This process may not chroot, so that no command can run in a root other than `/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoChroot {
+    /// The root.
+    pub root: PathBuf,
+}
+
+impl fmt::Display for NoChroot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let root = self.root.display();
+        write!(f, "commands cannot run in {root}: chroot is not permitted; run as root or under `unshare -r`")
+    }
+}
+
+impl std::error::Error for NoChroot {}
+
+/// The runner was told to stop, and the command was killed with its process group or not started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted {
+    /// The name of the signal: `SIGTERM`.
+    pub signal: &'static str,
+}
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "stopped by {}", self.signal)
+    }
+}
+
+impl std::error::Error for Interrupted {}

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 /// The running machine. Files below the root are not its business (see [`super::System`]); all else is.
 pub trait Host {
-    /// Runs a command chrooted into `root` and waits for it.
+    /// Runs a command chrooted into `root` and waits for it. [`super::NoProgram`], [`super::NoChroot`] and
+    /// [`super::Interrupted`] are among its errors.
     fn run(&self, root: &Path, command: &Command) -> Result<Output>;
 
     /// The name of the running machine.
@@ -39,7 +40,14 @@ pub trait Host {
     fn set_owner(&self, file: std::os::fd::BorrowedFd<'_>, owner: super::Owner) -> Result<()>;
 
     /// The owner of a file as `set_owner` would have it: `found` is what the kernel says of device and inode.
+    /// Device and inode `u64::MAX` stand for a file that does not exist yet, and `found` for this process.
     fn owner(&self, device: u64, inode: u64, found: super::Owner) -> super::Owner;
+
+    /// Whether the tree at `root` is the one that the running machine lives in, so that its host name may be
+    /// set. A host of tests may say yes for any tree.
+    fn lives_in(&self, root: &Path) -> bool {
+        root == Path::new("/")
+    }
 
     /// The processor architecture by Go's name: `amd64`, `arm64`, `riscv64`.
     fn architecture(&self) -> &'static str;

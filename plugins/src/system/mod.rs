@@ -3,18 +3,54 @@
 //! Every path is taken to lie below the root, whatever `..` and links it contains. Every change is recorded
 //! as an [`Effect`]; what is so already is recorded as unchanged and left untouched.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests look at files from outside"))]
+
+mod cause;
+mod change;
 mod command;
+mod diff;
+mod entries;
+mod file;
 mod host;
+mod live;
+mod lock;
+mod metadata;
+mod overlay;
+mod process;
+mod read;
+mod read_to_write;
+mod replace;
+mod resolve;
+#[cfg(test)]
+mod scratch;
+pub mod stop;
+mod sync;
+mod sys;
+mod temporary;
+mod tree;
+mod write;
 
-pub use command::{Command, Output};
+pub use command::{Command, Interrupted, NoChroot, NoProgram, Output};
+pub use file::File;
 pub use host::Host;
+pub use live::Live;
+pub use lock::Lock;
+pub use metadata::{Kind, Metadata, Owner};
+pub use stop::stop_requested;
 
+use crate::effect::Diff;
 use crate::{Action, Effect};
-use anyhow::{Context as _, Result, bail};
-use std::cell::RefCell;
-use std::ffi::OsString;
+use anyhow::{Context as _, Result, anyhow, bail};
+use cause::Cause;
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, OpenHow, openat2};
+use resolve::{Place, Route};
+use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+use tree::{Dir, Tree};
 
 /// Whether changes happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,115 +63,60 @@ pub enum Mode {
 
 /// A machine, or a tree that will be one.
 pub struct System {
+    /// As it was given.
     root: PathBuf,
-    host: Arc<dyn Host>,
-    mode: Mode,
+    /// The same, independent of the current directory: where commands are chrooted to.
+    absolute: PathBuf,
+    tree: Rc<Tree>,
+    /// Where paths begin.
+    base: Dir,
     effects: RefCell<Vec<Effect>>,
-}
-
-/// User and group by number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner {
-    /// User.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-}
-
-/// What kind of thing stands at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-    /// A device, socket or pipe.
-    Other,
-}
-
-/// What is known of the thing at a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Metadata {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its mode, `0` to `07777`.
-    pub mode: u32,
-    /// Its owner.
-    pub owner: Owner,
-    /// Its size in bytes.
-    pub size: u64,
-}
-
-/// A file that shall be.
-#[derive(Debug)]
-pub struct File {
-    path: PathBuf,
-    content: Vec<u8>,
-    mode: Option<u32>,
-    default_mode: u32,
-    owner: Option<Owner>,
-    durable: bool,
-    replace_link: bool,
-}
-
-impl File {
-    /// A file with this content. A file that exists keeps its mode and owner; a new one gets mode 0644 and
-    /// belongs to root.
-    pub fn new(path: impl Into<PathBuf>, content: impl Into<Vec<u8>>) -> Self {
-        Self {
-            path: path.into(),
-            content: content.into(),
-            mode: None,
-            default_mode: 0o644,
-            owner: None,
-            durable: false,
-            replace_link: false,
-        }
-    }
-
-    /// The mode that it must have, new or not.
-    pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = Some(mode);
-        self
-    }
-
-    /// The mode when it is new.
-    pub fn default_mode(mut self, mode: u32) -> Self {
-        self.default_mode = mode;
-        self
-    }
-
-    /// The owner that it must have, new or not.
-    pub fn owner(mut self, owner: Owner) -> Self {
-        self.owner = Some(owner);
-        self
-    }
-
-    /// It is synced to the disk before it takes its place, with its directory after: for account databases
-    /// and state, which must survive a power cut whole.
-    pub fn durable(mut self) -> Self {
-        self.durable = true;
-        self
-    }
-
-    /// A symbolic link at the path is replaced instead of followed.
-    pub fn replace_link(mut self) -> Self {
-        self.replace_link = true;
-        self
-    }
+    has_shell: Cell<bool>,
 }
 
 impl System {
     /// The tree below `root`, on the machine that `host` speaks for.
     pub fn new(root: &Path, host: Arc<dyn Host>, mode: Mode) -> Result<Self> {
-        Ok(Self { root: root.to_owned(), host, mode, effects: RefCell::default() })
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let handle = match openat2(AT_FDCWD, root, OpenHow::new().flags(flags)) {
+            Ok(handle) => handle,
+            Err(Errno::ENOSYS | Errno::EPERM) => bail!(
+                "the kernel refuses openat2(2), without which files cannot be kept inside the root: Linux 5.6 \
+                 is needed, and in a container a seccomp profile that allows it"
+            ),
+            Err(error) => {
+                return Err(Cause(error)).context(format!("cannot open the root {}", root.display()));
+            }
+        };
+        let absolute = std::path::absolute(root).context("cannot tell the current directory")?;
+        let base = Dir::open(PathBuf::from("/"), handle);
+        let tree = Rc::new(Tree::new(base.clone(), host, mode));
+        Ok(Self::of(root.to_owned(), absolute, tree, base))
     }
 
-    /// The tree below a directory of this one, with the same host and mode: chroot hooks, new images.
+    fn of(root: PathBuf, absolute: PathBuf, tree: Rc<Tree>, base: Dir) -> Self {
+        Self { root, absolute, tree, base, effects: RefCell::default(), has_shell: Cell::new(false) }
+    }
+
+    /// The tree below a directory of this one, with the same host and mode: chroot hooks, new images. A plan
+    /// goes on in it. Its effects are its own.
     pub fn reroot(&self, dir: &Path) -> Result<Self> {
-        Self::new(&self.at(dir), self.host.clone(), self.mode)
+        let enter = || -> Result<Dir> {
+            let route = Route { follow_last: true, any_link: false, parents: None };
+            match self.tree.resolve(&self.base, dir, route, &mut Vec::new())? {
+                Some(Place { dir, name: Some(name), found: Some(found) }) => match found.kind() {
+                    Kind::Directory => Ok(self.tree.enter(&dir, &name)?),
+                    kind => Err(anyhow!("it is {kind}, not a directory")),
+                },
+                Some(Place { dir, name: None, .. }) => Ok(dir),
+                _ => Err(Cause(Errno::ENOENT).into()),
+            }
+        };
+        let base = enter().with_context(|| format!("cannot open the root {}", dir.display()))?;
+        let inside = base.path.strip_prefix(&self.base.path).unwrap_or(&base.path);
+        let join =
+            |root: &Path| if inside.as_os_str().is_empty() { root.to_owned() } else { root.join(inside) };
+        Ok(Self::of(join(&self.root), join(&self.absolute), Rc::clone(&self.tree), base.clone()))
     }
 
     /// The root as it was given.
@@ -145,12 +126,12 @@ impl System {
 
     /// Whether changes happen.
     pub fn mode(&self) -> Mode {
-        self.mode
+        if self.tree.is_disk() { Mode::Apply } else { Mode::Plan }
     }
 
     /// The machine underneath: kernel, processes, clock, randomness.
     pub fn host(&self) -> &dyn Host {
-        &*self.host
+        &*self.tree.host
     }
 
     /// The effects since the last call.
@@ -158,191 +139,67 @@ impl System {
         self.effects.take()
     }
 
-    // Reading. A thing that is not there is `None`, not an error.
-
-    /// The content of a file (at most 64 MiB).
-    pub fn read(&self, path: impl AsRef<Path>) -> Result<Option<Vec<u8>>> {
-        let path = path.as_ref();
-        absent(std::fs::read(self.at(path))).with_context(|| format!("cannot read {}", path.display()))
-    }
-
-    /// The content of a file as text; bytes that are not UTF-8 are an error.
-    pub fn read_text(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
-        let path = path.as_ref();
-        let Some(bytes) = self.read(path)? else { return Ok(None) };
-        String::from_utf8(bytes).map(Some).with_context(|| format!("{} is not UTF-8 text", path.display()))
-    }
-
-    /// What stands at the path, links followed.
-    pub fn metadata(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
-        let path = path.as_ref();
-        let found = absent(std::fs::metadata(self.at(path)));
-        Ok(found.with_context(|| format!("cannot look at {}", path.display()))?.map(metadata))
-    }
-
-    /// What stands at the path, a link itself.
-    pub fn symlink_metadata(&self, path: impl AsRef<Path>) -> Result<Option<Metadata>> {
-        let path = path.as_ref();
-        let found = absent(std::fs::symlink_metadata(self.at(path)));
-        Ok(found.with_context(|| format!("cannot look at {}", path.display()))?.map(metadata))
-    }
-
-    /// Whether something stands at the path, links followed.
-    pub fn exists(&self, path: impl AsRef<Path>) -> Result<bool> {
-        Ok(self.metadata(path)?.is_some())
-    }
-
-    /// The target of a link; `None` when there is nothing or no link.
-    pub fn read_link(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>> {
-        Ok(std::fs::read_link(self.at(path.as_ref())).ok())
-    }
-
-    /// The names in a directory, in byte order.
-    pub fn read_dir(&self, path: impl AsRef<Path>) -> Result<Option<Vec<OsString>>> {
-        let path = path.as_ref();
-        let Some(entries) = absent(std::fs::read_dir(self.at(path)))
-            .with_context(|| format!("cannot list {}", path.display()))?
-        else {
-            return Ok(None);
-        };
-        let mut names =
-            entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<Vec<_>, _>>()?;
-        names.sort();
-        Ok(Some(names))
-    }
-
-    // Writing. Each returns whether something changed, and records an effect either way.
-
-    /// Makes a file be as described: a temporary file in the same directory gets owner, mode and content,
-    /// then takes its place in one step. Missing directories are made with the mode of the file plus search
-    /// permission where there is read permission.
-    pub fn write(&self, file: File) -> Result<bool> {
-        let at = self.at(&file.path);
-        let before = absent(std::fs::read(&at))?;
-        let changed = before.as_deref() != Some(&file.content);
-        if changed && self.mode == Mode::Apply {
-            if let Some(parent) = at.parent() {
-                std::fs::create_dir_all(parent)?;
-            }
-            std::fs::write(&at, &file.content)?;
+    /// Whether the root has a shell that commands can be given to.
+    pub fn has_shell(&self) -> bool {
+        let executable = |found: Metadata| found.kind == Kind::File && found.mode & 0o111 != 0;
+        // A shell that is missing may still come.
+        if !self.has_shell.get() {
+            self.has_shell.set(matches!(self.metadata("/bin/sh"), Ok(Some(found)) if executable(found)));
         }
-        self.record(Action::Write, file.path.display().to_string(), changed);
-        Ok(changed)
-    }
-
-    /// Makes a directory be there, with those above it. `mode` and `owner` are set on a directory that exists
-    /// only when they are given; a new one gets 0755 and belongs to root.
-    pub fn create_dir(
-        &self,
-        path: impl AsRef<Path>,
-        mode: Option<u32>,
-        owner: Option<Owner>,
-    ) -> Result<bool> {
-        let (path, _) = (path.as_ref(), (mode, owner));
-        std::fs::create_dir_all(self.at(path))?;
-        self.record(Action::CreateDirectory, path.display().to_string(), true);
-        Ok(true)
-    }
-
-    /// Makes a symbolic link be there. Another link is replaced in one step; anything else in its place is an
-    /// error unless `force`, which replaces files (never directories that have content).
-    pub fn symlink(&self, target: impl AsRef<Path>, path: impl AsRef<Path>, force: bool) -> Result<bool> {
-        let (target, path, _) = (target.as_ref(), path.as_ref(), force);
-        if self.read_link(path)?.as_deref() == Some(target) {
-            return Ok(false);
-        }
-        std::os::unix::fs::symlink(target, self.at(path))?;
-        self.record(Action::Link, path.display().to_string(), true);
-        Ok(true)
-    }
-
-    /// Removes a file, a link (not its target) or an empty directory. What is not there is fine.
-    pub fn remove(&self, path: impl AsRef<Path>) -> Result<bool> {
-        let path = path.as_ref();
-        let changed = absent(std::fs::remove_file(self.at(path)))?.is_some();
-        self.record(Action::Remove, path.display().to_string(), changed);
-        Ok(changed)
-    }
-
-    /// Sets mode and owner of what stands at the path; links are not followed.
-    pub fn set_attributes(
-        &self,
-        path: impl AsRef<Path>,
-        mode: Option<u32>,
-        owner: Option<Owner>,
-    ) -> Result<bool> {
-        let (path, _) = (path.as_ref(), (mode, owner));
-        self.record(Action::SetAttributes, path.display().to_string(), false);
-        Ok(false)
+        self.has_shell.get()
     }
 
     /// Runs a command inside the root and waits for it. In plan mode nothing runs and `None` is returned.
-    /// A command that cannot be started is an error; one that ends badly is not: look at the output.
+    /// A command that cannot be started is an error ([`NoProgram`], [`NoChroot`]); one that ends badly is not:
+    /// look at the output. [`Interrupted`] when this process was told to stop.
     pub fn run(&self, command: &Command) -> Result<Option<Output>> {
-        self.record(Action::Run, command.label().to_owned(), true);
-        match self.mode {
+        let output = match self.mode() {
             Mode::Plan => Ok(None),
-            Mode::Apply => self.host.run(&self.root, command).map(Some),
+            Mode::Apply => self.tree.host.run(&self.absolute, command).map(Some),
+        };
+        // One that was interrupted has run, too.
+        if output.as_ref().map_or_else(|error| error.is::<Interrupted>(), |_| true) {
+            self.push(Action::Run, command.label().to_owned(), true, None);
         }
+        output
     }
 
-    /// Sets the name of the running machine, if the root is its own (`/`).
+    /// The name of the running machine, or the one that it would have after this plan.
+    pub fn hostname(&self) -> Result<String> {
+        let planned = self.tree.overlay.as_ref().and_then(|overlay| overlay.borrow().hostname.clone());
+        planned.map_or_else(|| self.tree.host.hostname(), Ok)
+    }
+
+    /// Sets the name of the running machine, if the root is its own; otherwise nothing happens, which is no
+    /// effect either.
     pub fn set_hostname(&self, name: &str) -> Result<bool> {
         if name.is_empty() {
             bail!("an empty host name");
         }
-        let changed = self.host.hostname()? != name;
-        if changed && self.mode == Mode::Apply {
-            self.host.set_hostname(name)?;
+        if !self.tree.host.lives_in(&self.absolute) {
+            return Ok(false);
         }
-        self.record(Action::SetHostname, name.to_owned(), changed);
+        let changed = self.hostname()? != name;
+        if let Some(overlay) = &self.tree.overlay {
+            overlay.borrow_mut().hostname = Some(name.to_owned());
+        } else if changed {
+            self.tree.host.set_hostname(name)?;
+        }
+        self.push(Action::SetHostname, name.to_owned(), changed, None);
         Ok(changed)
     }
 
-    /// Takes the lock on a file below the root (made if missing, never removed), waiting up to five seconds;
-    /// it is released when the guard is dropped. Without effect in plan mode.
-    pub fn lock(&self, _path: impl AsRef<Path>) -> Result<Lock> {
-        Ok(Lock {})
+    fn record(&self, action: Action, path: &Path, changed: bool, diff: Option<Diff>) {
+        self.push(action, path.display().to_string(), changed, diff);
     }
 
-    /// Writes everything that was changed through this handle to the disk: one syncfs for each file system.
-    pub fn sync(&self) -> Result<()> {
-        Ok(())
-    }
-
-    fn at(&self, path: &Path) -> PathBuf {
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
-    }
-
-    fn record(&self, action: Action, target: String, changed: bool) {
-        self.effects.borrow_mut().push(Effect { action, target, changed, diff: None });
+    fn push(&self, action: Action, target: String, changed: bool, diff: Option<Diff>) {
+        self.effects.borrow_mut().push(Effect { action, target, changed, diff });
     }
 }
 
-/// A lock that is held until this is dropped.
-#[derive(Debug)]
-pub struct Lock {}
-
-fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn metadata(found: std::fs::Metadata) -> Metadata {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let kind = match found.file_type() {
-        kind if kind.is_symlink() => Kind::Symlink,
-        kind if kind.is_dir() => Kind::Directory,
-        kind if kind.is_file() => Kind::File,
-        _ => Kind::Other,
-    };
-    Metadata {
-        kind,
-        mode: found.permissions().mode() & 0o7777,
-        owner: Owner { uid: found.uid(), gid: found.gid() },
-        size: found.size(),
+impl fmt::Debug for System {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("System").field("root", &self.root).field("mode", &self.mode()).finish_non_exhaustive()
     }
 }

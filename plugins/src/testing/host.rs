@@ -1,7 +1,7 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
 use crate::system::{Command, Host, Output, Owner};
-use anyhow::Result;
+use anyhow::{Error, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
@@ -20,8 +20,10 @@ pub struct FakeHost {
 #[derive(Debug, Default)]
 struct State {
     hostname: String,
+    lives_here: bool,
     commands: Vec<String>,
     answers: Vec<(String, Output)>,
+    refusals: Vec<(String, fn() -> Error)>,
     kernel: BTreeMap<PathBuf, Vec<u8>>,
     links: BTreeMap<PathBuf, PathBuf>,
     variables: HashMap<String, OsString>,
@@ -41,6 +43,16 @@ impl FakeHost {
     pub fn answer(&self, part: &str, status: i32, stdout: &str) {
         let output = Output { status, stdout: stdout.into(), tail: stdout.into() };
         self.state().answers.push((part.to_owned(), output));
+    }
+
+    /// Commands whose shell-quoted line contains `part` cannot be run from now on, for this reason.
+    pub fn refuse(&self, part: &str, reason: fn() -> Error) {
+        self.state().refusals.push((part.to_owned(), reason));
+    }
+
+    /// From now on this machine lives in whatever tree it is asked about.
+    pub fn live_here(&self) {
+        self.state().lives_here = true;
     }
 
     /// Gives the kernel a file below `/proc` or `/sys`.
@@ -88,6 +100,9 @@ impl Host for FakeHost {
     fn run(&self, _root: &Path, command: &Command) -> Result<Output> {
         let line = line(command);
         let mut state = self.state();
+        if let Some((_, reason)) = state.refusals.iter().find(|(part, _)| line.contains(part.as_str())) {
+            return Err(reason());
+        }
         let answer = state.answers.iter().rev().find(|(part, _)| line.contains(part.as_str()));
         let output = match (answer, line.trim()) {
             (Some((_, output)), _) => output.clone(),
@@ -159,6 +174,10 @@ impl Host for FakeHost {
     /// What was never given away belongs to root.
     fn owner(&self, device: u64, inode: u64, _found: Owner) -> Owner {
         self.state().owners.get(&(device, inode)).copied().unwrap_or(Owner { uid: 0, gid: 0 })
+    }
+
+    fn lives_in(&self, _root: &Path) -> bool {
+        self.state().lives_here
     }
 
     fn architecture(&self) -> &'static str {

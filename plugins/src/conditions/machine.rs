@@ -1,0 +1,135 @@
+//! Conditions on what the machine is: `node`, `only_os`, `only_os_version`, `only_arch`, `only_service_manager`.
+
+use crate::System;
+use crate::facts::Facts;
+use crate::pattern::Pattern;
+use anyhow::Result;
+use cosette_schema::yaml::Node;
+use cosette_schema::{Decode, Findings, Text, suggest};
+
+/// Architectures that have another name than in Go, with that name.
+const ARCHITECTURES: [(&str, &str); 6] = [
+    ("x86_64", "amd64"),
+    ("x86-64", "amd64"),
+    ("aarch64", "arm64"),
+    ("i386", "386"),
+    ("i686", "386"),
+    ("armv7", "arm"),
+];
+
+/// What a pattern is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fact {
+    /// The name of the running machine.
+    Hostname,
+    /// `PRETTY_NAME` of os-release(5) in the root.
+    Os,
+    /// `VERSION_ID` of os-release(5) in the root.
+    OsVersion,
+    /// The architecture by Go's name.
+    Architecture,
+}
+
+/// A regular expression that must match somewhere in a fact.
+#[derive(Debug)]
+pub(super) struct Matches {
+    fact: Fact,
+    source: Text,
+    pattern: Pattern,
+}
+
+impl Matches {
+    pub(super) fn decode(fact: Fact, node: &Node, findings: &mut Findings) -> Option<Self> {
+        let source = Text::decode(node, findings)?;
+        match Pattern::new(source.as_str()) {
+            Ok(pattern) => Some(Self { fact, source, pattern }),
+            Err(error) => {
+                let before = source.as_str().get(..error.offset).unwrap_or_default();
+                let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+                let line = 1 + before.matches('\n').count();
+                let column = 1 + before[line_start..].chars().count();
+                let place = source.locate(line.try_into().unwrap_or(1), column.try_into().unwrap_or(1));
+                findings.error(place, format!("invalid regular expression: {}", error.message));
+                None
+            }
+        }
+    }
+
+    /// Why the step must not run.
+    pub(super) fn objection(&self, facts: &Facts) -> Option<String> {
+        let (key, name, value) = match self.fact {
+            Fact::Hostname => ("node", "host name", Some(facts.hostname())),
+            Fact::Os => ("only_os", "operating system", facts.os_pretty_name()),
+            Fact::OsVersion => ("only_os_version", "version", facts.os_version_id()),
+            Fact::Architecture => ("only_arch", "architecture", Some(facts.architecture())),
+        };
+        let Some(value) = value.filter(|value| self.fact == Fact::Hostname || !value.is_empty()) else {
+            return Some(format!("`{key}`: the os-release of the root does not say its {name}"));
+        };
+        if self.pattern.is_match(value) {
+            return None;
+        }
+        let pattern = self.source.as_str();
+        let hint = ARCHITECTURES
+            .iter()
+            .find(|(other, _)| self.fact == Fact::Architecture && pattern.contains(other))
+            .map(|(other, name)| format!("; {other} is called {name} here, as in Go"));
+        Some(format!("`{key}`: {name} {value:?} does not match {pattern:?}{}", hint.unwrap_or_default()))
+    }
+}
+
+/// The program that manages services.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServiceManager {
+    Systemd,
+    Openrc,
+}
+
+impl Decode for ServiceManager {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let name = String::decode(node, findings)?;
+        match name.trim().to_ascii_lowercase().as_str() {
+            "systemd" => Some(Self::Systemd),
+            "openrc" => Some(Self::Openrc),
+            other => {
+                let error = findings.error(node.span, format!("unknown service manager {other:?}"));
+                match suggest(other, ["systemd", "openrc"]) {
+                    Some(near) => error.help(format!("did you mean `{near}`?")),
+                    None => error.help("write `systemd` or `openrc`"),
+                };
+                None
+            }
+        }
+    }
+}
+
+impl ServiceManager {
+    /// Why the step must not run. A root may hold both managers: then systemd alone is the one where it runs,
+    /// and each will do where it does not.
+    pub(super) fn objection(self, sys: &System) -> Result<Option<String>> {
+        if !self.is_installed(sys)? {
+            let program = self.program();
+            return Ok(Some(format!("`only_service_manager`: the root has no {program}")));
+        }
+        if self == Self::Openrc && Self::Systemd.is_installed(sys)? && sys.exists("/run/systemd/system")? {
+            return Ok(Some("`only_service_manager`: systemd is running".to_owned()));
+        }
+        Ok(None)
+    }
+
+    fn is_installed(self, sys: &System) -> Result<bool> {
+        for directory in ["/usr/bin", "/bin", "/usr/sbin", "/sbin"] {
+            if sys.exists(format!("{directory}/{}", self.program()))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemctl",
+            Self::Openrc => "openrc",
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! A step of a stage: its conditions and plugins, decoded.
+
+use crate::conditions::{Conditions, Verdict};
+use crate::keys::PLUGINS;
+use crate::plugin::Instance;
+use crate::{Context, System};
+use anyhow::Result;
+use cosette_schema::yaml::Node;
+use cosette_schema::{Decode, Diagnostic, Findings, Origin, RawStep, Span, Spanned, record, suggest};
+
+/// Keys of yip that are not supported yet. A step that uses one fails with a clear message instead of doing
+/// only half of what it says.
+const NOT_YET: &[&str] = &[
+    "datasource",
+    "downloads",
+    "git",
+    "layout",
+    "modules",
+    "package_pins",
+    "packages",
+    "sysctl",
+    "timesyncd",
+    "unpack_images",
+];
+
+/// A step, decoded.
+pub struct Step {
+    /// The `name:` of the step.
+    pub name: Option<String>,
+    /// Where it begins in its document.
+    pub span: Span,
+    /// The steps that it must run after, by the names of yip: `document.step`.
+    pub after: Vec<Spanned<String>>,
+    /// What was wrong with it. Each error has taken something out: an item of a key, a key, or, when a
+    /// condition is not understood, everything.
+    pub findings: Vec<Diagnostic>,
+    conditions: Option<Conditions>,
+    plugins: Vec<(Span, Box<dyn Instance>)>,
+    fields: Vec<(Spanned<String>, Node)>,
+}
+
+record! {
+    /// One entry of `after:`.
+    struct After {
+        /// The step to run after: `step`, `document.step` or `file.step`.
+        name: Spanned<String> = required,
+    }
+}
+
+impl Step {
+    /// Decodes a step of the document that came from `origin`.
+    pub fn decode(raw: RawStep, origin: &Origin) -> Self {
+        let mut findings = Findings::new(origin.clone());
+        let RawStep { span, fields } = raw;
+        let (mut name, mut after, mut plugins) = (None, Vec::new(), Vec::new());
+        for (key, value) in &fields {
+            match key.as_str() {
+                "name" => name = Decode::decode(value, &mut findings).unwrap_or_default(),
+                "after" => {
+                    let entries: Vec<After> = Decode::decode(value, &mut findings).unwrap_or_default();
+                    after = entries.into_iter().map(|entry| entry.name).collect();
+                }
+                known if Conditions::KEYS.contains(&known) => {}
+                known if NOT_YET.contains(&known) => {
+                    findings.error(key.span, format!("`{known}` is not supported yet")).help(
+                        "the other keys of the step are applied; use `commands` for this one meanwhile",
+                    );
+                }
+                other if PLUGINS.iter().any(|plugin| plugin.key == other) => {}
+                other => unknown_key(other, key.span, &mut findings),
+            }
+        }
+        for plugin in PLUGINS {
+            let Some((key, value)) = fields.iter().find(|(key, _)| key.value == plugin.key) else { continue };
+            if let Some(instance) = (plugin.decode)(value, &mut findings) {
+                plugins.push((key.span, instance));
+            }
+        }
+        let conditions = Conditions::decode(&fields, &mut findings);
+        Self { name, span, after, findings: findings.into_vec(), conditions, plugins, fields }
+    }
+
+    /// Whether the step runs. A step whose conditions were not understood does not.
+    pub fn evaluate(&self, cx: &Context, sys: &System) -> Result<Verdict> {
+        match &self.conditions {
+            Some(conditions) => conditions.evaluate(cx, sys),
+            None => Ok(Verdict::Skip("its conditions are not understood".to_owned())),
+        }
+    }
+
+    /// The plugins of the step in the order of execution, each with the position of its key.
+    pub fn plugins(&self) -> impl Iterator<Item = (Span, &dyn Instance)> {
+        self.plugins.iter().map(|(span, instance)| (*span, &**instance))
+    }
+
+    /// The surroundings in which its plugins act.
+    pub fn context<'a>(&'a self, origin: &Origin, facts: &'a crate::facts::Facts) -> Context<'a> {
+        Context::new(origin, facts, &self.fields)
+    }
+}
+
+fn unknown_key(key: &str, span: Span, findings: &mut Findings) {
+    let known = ["name", "after"].into_iter().chain(Conditions::KEYS.iter().copied());
+    let known = known.chain(PLUGINS.iter().map(|plugin| plugin.key)).chain(NOT_YET.iter().copied());
+    let finding = findings.warn(span, format!("unknown key `{key}`"));
+    if let Some(near) = suggest(key, known) {
+        finding.help(format!("did you mean `{near}`?"));
+    }
+}

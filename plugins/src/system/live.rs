@@ -1,0 +1,147 @@
+//! The machine that this process runs on.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this is where the kernel, the clock and the environment are asked"
+)]
+
+use super::cause::Cause;
+use super::{Command, Host, Output, Owner, process, stop, sys};
+use anyhow::{Context as _, Result, bail};
+use nix::errno::Errno;
+use nix::fcntl::AtFlags;
+use nix::unistd::{Gid, Uid, fchownat};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Read as _};
+use std::os::fd::BorrowedFd;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The running machine, for real.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Live;
+
+impl Host for Live {
+    fn run(&self, root: &Path, command: &Command) -> Result<Output> {
+        process::run(root, command, &stop::REQUEST, process::GRACE)
+    }
+
+    fn hostname(&self) -> Result<String> {
+        let name = nix::unistd::gethostname().context("cannot ask for the host name")?;
+        Ok(name.to_string_lossy().into_owned())
+    }
+
+    fn set_hostname(&self, name: &str) -> Result<()> {
+        nix::unistd::sethostname(name).map_err(Cause).context("cannot set the host name")
+    }
+
+    fn kernel_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
+        let read = |path: &Path| {
+            let mut content = Vec::new();
+            std::fs::File::open(path)?.take(super::tree::READ_LIMIT).read_to_end(&mut content)?;
+            Ok(content)
+        };
+        of_kernel(path, read)
+    }
+
+    fn kernel_dir(&self, path: &Path) -> Result<Option<Vec<OsString>>> {
+        of_kernel(path, |path| {
+            let entries = std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name()));
+            let mut names = entries.collect::<std::io::Result<Vec<_>>>()?;
+            names.sort_unstable();
+            Ok(names)
+        })
+    }
+
+    fn kernel_link(&self, path: &Path) -> Result<Option<PathBuf>> {
+        of_kernel(path, |path| std::fs::read_link(path))
+    }
+
+    fn variable(&self, name: &str) -> Option<OsString> {
+        std::env::var_os(name)
+    }
+
+    fn now(&self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    /// # Panics
+    /// When the kernel has no randomness to give, which it has since before openat2(2).
+    fn random(&self, buffer: &mut [u8]) {
+        if let Err(error) = sys::random(buffer) {
+            panic!("the kernel gives no random bytes: {}", error.desc());
+        }
+    }
+
+    fn set_owner(&self, file: BorrowedFd<'_>, owner: Owner) -> Result<()> {
+        let (uid, gid) = (Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)));
+        let result = fchownat(file, c"", uid, gid, AtFlags::AT_EMPTY_PATH);
+        let context = match result {
+            Err(Errno::EINVAL) => "this user namespace has no such user or group",
+            _ => "the owner cannot be set",
+        };
+        result.map_err(Cause).context(context)
+    }
+
+    fn owner(&self, _device: u64, _inode: u64, found: Owner) -> Owner {
+        found
+    }
+
+    fn architecture(&self) -> &'static str {
+        let little = cfg!(target_endian = "little");
+        match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "x86" => "386",
+            "aarch64" => "arm64",
+            "loongarch64" => "loong64",
+            "powerpc64" if little => "ppc64le",
+            "powerpc64" => "ppc64",
+            "mips64" if little => "mips64le",
+            other => other,
+        }
+    }
+}
+
+/// Reads something below `/proc` or `/sys`; nothing when there is none.
+fn of_kernel<T>(path: &Path, read: impl Fn(&Path) -> std::io::Result<T>) -> Result<Option<T>> {
+    if !path.starts_with("/proc") && !path.starts_with("/sys") {
+        bail!("{} is no file of the kernel", path.display());
+    }
+    match read(path) {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        // A link that is none, and a process that has ended meanwhile.
+        Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_asked_below_proc_and_sys_only_and_what_is_missing_is_nothing() {
+        let text = |path: &str| Live.kernel_file(Path::new(path)).unwrap();
+        assert!(text("/proc/self/status").unwrap().starts_with(b"Name:"));
+        assert_eq!((text("/proc/none"), text("/proc/version/none")), (None, None));
+        assert!(Live.kernel_file(Path::new("/etc/passwd")).is_err());
+        let names = Live.kernel_dir(Path::new("/proc/self/ns")).unwrap().unwrap();
+        assert!(names.is_sorted() && names.contains(&"uts".into()));
+        assert_eq!(Live.kernel_dir(Path::new("/sys/none")).unwrap(), None);
+        let link = Live.kernel_link(Path::new("/proc/self")).unwrap().unwrap();
+        assert_eq!(link.to_str().unwrap(), std::process::id().to_string());
+        assert_eq!(Live.kernel_link(Path::new("/proc/none")).unwrap(), None);
+    }
+
+    #[test]
+    fn the_process_is_what_it_is() {
+        let mut bytes = [0; 64];
+        Live.random(&mut bytes);
+        assert_ne!(bytes, [0; 64]);
+        assert!(!Live.hostname().unwrap().is_empty());
+        assert!(Live.variable("PATH").is_some() && Live.variable("COSETTE_NO_SUCH_VARIABLE").is_none());
+        assert!(Live.now() > SystemTime::UNIX_EPOCH);
+        assert!(!Live.architecture().contains("x86_"));
+        assert!(Live.lives_in(Path::new("/")) && !Live.lives_in(Path::new("/mnt")));
+    }
+}

@@ -1,0 +1,67 @@
+//! Which file systems were changed, so that they can be synced at the end.
+//!
+//! A path stands for each, not an open directory: that would keep a later command from unmounting it.
+
+use super::System;
+use super::cause::Cause;
+use super::resolve::open_in;
+use super::tree::{Dir, Tree};
+use anyhow::{Context as _, Result};
+use nix::fcntl::{OFlag, ResolveFlag};
+use nix::sys::stat::fstat;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::PathBuf;
+
+/// The file systems that were changed.
+#[derive(Default)]
+pub(super) struct Touched {
+    /// A directory in each, with its device.
+    file_systems: Vec<(u64, PathBuf)>,
+    /// The directory in which the last change was.
+    last: PathBuf,
+}
+
+impl Tree {
+    /// Notes that something in the directory was changed.
+    pub(super) fn touch(&self, dir: &Dir) -> Result<(), Cause> {
+        let mut touched = self.touched.borrow_mut();
+        if touched.last != dir.path {
+            let device = fstat(dir.handle()?)?.st_dev;
+            touched.last.clone_from(&dir.path);
+            if touched.file_systems.iter().all(|(known, _)| *known != device) {
+                touched.file_systems.push((device, dir.path.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl System {
+    /// Writes everything that was changed through this handle to the disk: one syncfs for each file system.
+    /// A file system that was unmounted since is left out: unmounting has synced it.
+    pub fn sync(&self) -> Result<()> {
+        let touched = self.tree.touched.take();
+        let mut rest = false;
+        for (device, path) in &touched.file_systems {
+            let synced = self.sync_one(self.tree.top.handle()?, *device, path);
+            rest |= !synced.with_context(|| format!("cannot sync the file system of {}", path.display()))?;
+        }
+        if rest {
+            nix::unistd::sync();
+        }
+        Ok(())
+    }
+
+    /// Syncs the file system; false when it is not found at this path any more.
+    fn sync_one(&self, root: BorrowedFd<'_>, device: u64, path: &std::path::Path) -> Result<bool, Cause> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
+        let Ok(dir) = open_in(root, path, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) else {
+            return Ok(false);
+        };
+        if fstat(dir.as_fd())?.st_dev != device {
+            return Ok(false);
+        }
+        nix::unistd::syncfs(dir.as_fd())?;
+        Ok(true)
+    }
+}

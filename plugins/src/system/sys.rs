@@ -1,0 +1,140 @@
+//! The system calls that neither std nor nix offers as safe functions: the only unsafe code of this crate.
+//!
+//! **Invariant:** nothing here decides anything; each function is one call with its buffers checked.
+#![allow(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "hooks into the start of a command")]
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
+use nix::unistd::Pid;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+
+/// Fills the buffer from the kernel's generator (getrandom(2)).
+pub(super) fn random(buffer: &mut [u8]) -> nix::Result<()> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        // SAFETY: the pointer and the length are those of a live, exclusively borrowed slice.
+        let count = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
+        match Errno::result(count) {
+            Ok(count) => filled += count as usize,
+            Err(Errno::EINTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A descriptor that becomes readable when the process ends (pidfd_open(2)).
+pub(super) fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
+    // SAFETY: the call takes two integers; what it returns on success is a descriptor that nobody else owns.
+    unsafe {
+        let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
+        Ok(OwnedFd::from_raw_fd(fd as libc::c_int))
+    }
+}
+
+/// Sets the mode of what an `O_PATH` handle stands for (fchmodat2(2), Linux 6.6).
+pub(super) fn chmod(handle: BorrowedFd<'_>, mode: u32) -> nix::Result<()> {
+    let fd = handle.as_raw_fd();
+    // SAFETY: the empty path is a constant, terminated string.
+    let result = unsafe {
+        libc::syscall(libc::SYS_fchmodat2, fd, c"".as_ptr(), mode as libc::mode_t, libc::AT_EMPTY_PATH)
+    };
+    Errno::result(result).map(drop)
+}
+
+/// The names of the extended attributes of an open file.
+pub(super) fn xattr_names(file: BorrowedFd<'_>) -> nix::Result<Vec<CString>> {
+    let list = sized(|buffer, length| {
+        // SAFETY: `sized` passes a buffer of that length, or none for a question about the length.
+        unsafe { libc::flistxattr(file.as_raw_fd(), buffer.cast(), length) }
+    })?;
+    Ok(list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).flat_map(CString::new).collect())
+}
+
+/// The value of an extended attribute of an open file.
+pub(super) fn xattr(file: BorrowedFd<'_>, name: &CStr) -> nix::Result<Vec<u8>> {
+    sized(|buffer, length| {
+        // SAFETY: as above; the name is terminated.
+        unsafe { libc::fgetxattr(file.as_raw_fd(), name.as_ptr(), buffer.cast(), length) }
+    })
+}
+
+/// Sets an extended attribute of an open file.
+pub(super) fn set_xattr(file: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> nix::Result<()> {
+    // SAFETY: the name is terminated, and pointer and length are those of a live slice.
+    let result =
+        unsafe { libc::fsetxattr(file.as_raw_fd(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Asks for a length, then for that many bytes, again when the value has grown in between.
+fn sized(mut call: impl FnMut(*mut u8, usize) -> isize) -> nix::Result<Vec<u8>> {
+    loop {
+        let length = Errno::result(call(std::ptr::null_mut(), 0))? as usize;
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let mut buffer = vec![0; length];
+        match Errno::result(call(buffer.as_mut_ptr(), length)) {
+            Ok(length) => {
+                buffer.truncate(length as usize);
+                return Ok(buffer);
+            }
+            Err(Errno::ERANGE) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What the system error of a start is raised by when it was the chroot that failed.
+const CHROOT_FAILED: i32 = 1 << 16;
+
+/// Makes the command start with default signal dispositions, without foreign descriptors, chrooted if a root
+/// is given, in `/`.
+pub(super) fn prepare_start(command: &mut std::process::Command, root: Option<CString>) {
+    let enter = move || {
+        for number in 1..=libc::SIGRTMAX() {
+            // SAFETY: a zeroed `sigaction` is valid and means the default disposition. KILL, STOP and the
+            // two signals of the C library are refused, which is as well.
+            unsafe {
+                let default: libc::sigaction = std::mem::zeroed();
+                libc::sigaction(number, &raw const default, std::ptr::null_mut());
+            }
+        }
+        // SAFETY: three integers. Kernels before 5.11 refuse the flag; all our own descriptors are marked
+        // when they are opened, so that this is only about those we inherited.
+        unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+        if let Some(root) = &root {
+            nix::unistd::chroot(root.as_c_str())
+                .and_then(|()| nix::unistd::chdir(c"/"))
+                .map_err(|error| std::io::Error::from_raw_os_error(CHROOT_FAILED + error as i32))?;
+        }
+        Ok(())
+    };
+    // SAFETY: the closure makes system calls only; it neither allocates nor takes locks.
+    unsafe { command.pre_exec(enter) };
+}
+
+/// Tells the failure of the chroot of [`prepare_start`] from one of the program itself.
+pub(super) fn start_failure(error: &std::io::Error) -> (bool, Errno) {
+    let raw = error.raw_os_error().unwrap_or(0);
+    (raw >= CHROOT_FAILED, Errno::from_raw(raw % CHROOT_FAILED))
+}
+
+/// Installs the handler, unless the signal is ignored, as `nohup` and shells have it. Calls that wait are
+/// restarted, except poll(2).
+pub(super) fn handle(signal: Signal, handler: extern "C" fn(libc::c_int)) -> nix::Result<()> {
+    let action = SigAction::new(SigHandler::Handler(handler), SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the caller's handlers are `stop::on_signal`, which stores to an atomic and writes to a pipe.
+    unsafe {
+        let before = sigaction(signal, &action)?;
+        if matches!(before.handler(), SigHandler::SigIgn) {
+            sigaction(signal, &before)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+#!/usr/bin/env bash
+# Whole commands, timed by hyperfine: whole-process.sh [path of a release build of cosette]
+set -euo pipefail
+cosette=${1:-target/release/cosette}
+directory=$(mktemp -d /dev/shm/cosette-bench.XXXXXX)
+trap 'rm -rf "$directory"' EXIT
+
+documents() { # documents NUMBER: as many documents of ten steps, each of which writes one templated file
+    local at step
+    mkdir -p "$directory/$1/oem"
+    for at in $(seq -w "$1"); do
+        {
+            echo "name: document $at"
+            echo "stages:"
+            echo "  boot:"
+            for step in 0 1 2 3 4 5 6 7 8 9; do
+                echo "    - name: step $step"
+                echo "      files:"
+                echo "        - path: /out/$at/$step"
+                echo "          permissions: 0644"
+                echo "          content: |"
+                echo "            {{ .Values.node.hostname }} $at $step {{ trunc 4 .MachineID }}"
+            done
+        } >"$directory/$1/oem/$at.yaml"
+    done
+}
+
+peak() { # peak COMMAND...: the peak memory of a command, in KiB
+    python3 -c 'import resource, subprocess, sys
+subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, "KiB")' "$@"
+}
+
+fresh() { rm -rf "$directory/root"; mkdir "$directory/root"; }
+
+echo "--- size: $(stat -c %s "$cosette") bytes"
+
+echo "--- a stage that has nothing to do, beside /bin/true"
+mkdir "$directory/root"
+hyperfine -N --style basic --warmup 20 --runs 300 /bin/true \
+    "$cosette --root $directory/root apply -s nothing builtin:" 2>/dev/null
+peak "$cosette" --root "$directory/root" apply -s nothing builtin:
+
+for number in 1000 10000; do
+    documents "$number"
+    echo "--- $number documents of 10 steps that each write a templated file: first run"
+    hyperfine -N --style basic --runs 5 --prepare "rm -rf $directory/root/out" \
+        "$cosette --quiet --root $directory/root apply -s boot $directory/$number/oem" 2>/dev/null
+    fresh
+    peak "$cosette" --quiet --root "$directory/root" apply -s boot "$directory/$number/oem"
+    echo "--- the same, second run"
+    hyperfine -N --style basic --runs 5 --warmup 1 \
+        "$cosette --quiet --root $directory/root apply -s boot $directory/$number/oem" 2>/dev/null
+    rm -rf "${directory:?}/root/out" "${directory:?}/$number"
+done

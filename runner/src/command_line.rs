@@ -1,0 +1,315 @@
+//! The command line: what can be asked for, under the project's own name and under those of its peers.
+
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// Applies the stages of an immutable Linux system.
+#[derive(Debug, Parser)]
+#[command(name = "cosette", version, max_term_width = 100, subcommand_required = true)]
+pub struct CommandLine {
+    /// Options of every command.
+    #[command(flatten)]
+    pub options: Options,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Options {
+    /// The root of the system to act on: all paths lie below it, and commands run chrooted into it
+    #[arg(long, global = true, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
+    /// Print the report as JSON, and nothing else, on standard output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Say more: what was so already (-v), debug messages (-vv)
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say only what failed
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: Colour,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// When standard output is a terminal and NO_COLOR is not set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a stage of this system: STAGE.before, STAGE and STAGE.after of all its sources
+    ///
+    /// The sources are the directories /system/oem, /oem and /usr/local/cloud-config, what `cos.setup=` names
+    /// on the kernel command line, and the `stages.…=` on the kernel command line itself. The report is kept
+    /// for `cosette status`.
+    Run(Run),
+    /// Run a stage of the given sources
+    Apply(Apply),
+    /// Show what a stage would do, and do nothing
+    Plan(Selection),
+    /// Run a stage for real in a throw-away copy of this system, and show what it changed
+    Try(Selection),
+    /// Show everything that is wrong with the given sources
+    Check(Sources),
+    /// Show how the stages of this boot went
+    Status,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct Run {
+    /// The stage: rootfs, initramfs, fs, boot, network, reconcile, or a name of your own
+    pub stage: String,
+    /// Further sources, after the default ones
+    #[arg(skip)]
+    pub also: Vec<String>,
+}
+
+/// Arguments of `apply`.
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The stage
+    #[arg(short, long, default_value = "default")]
+    pub stage: String,
+    /// Files, directories, URLs (http, https, file), `-` for standard input, `builtin:` for the default set
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+    /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+    #[arg(skip)]
+    pub dotted: bool,
+}
+
+/// Arguments of `plan` and `try`.
+#[derive(Debug, Clone, Args)]
+#[command(override_usage = "cosette plan [OPTIONS] STAGE\n       cosette plan [OPTIONS] -s STAGE SOURCE...")]
+pub struct Selection {
+    /// The stage, when sources are given
+    #[arg(short, long)]
+    pub stage: Option<String>,
+    /// The stage, which then runs from the default sources; or, with -s, the sources
+    #[arg(required = true, value_name = "STAGE|SOURCE")]
+    pub arguments: Vec<String>,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct Sources {
+    /// Files, directories, URLs (http, https, file), `-` for standard input, `builtin:` for the default set
+    #[arg(required = true, value_name = "SOURCE")]
+    pub sources: Vec<String>,
+}
+
+impl CommandLine {
+    /// Reads arguments. The name of the program decides whose arguments they are: `yip`, `cos-setup` and
+    /// `elemental` are understood beside our own.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().collect();
+        let program =
+            arguments.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
+        match program {
+            Some("yip") => Yip::try_parse_from(arguments).map(Yip::translate),
+            Some("cos-setup") => CosSetup::try_parse_from(arguments).map(CosSetup::translate),
+            Some("elemental") => Elemental::try_parse_from(arguments).map(Elemental::translate),
+            _ => {
+                let usage = |name| {
+                    format!(
+                        "cosette {name} [OPTIONS] STAGE\n       cosette {name} [OPTIONS] -s STAGE SOURCE..."
+                    )
+                };
+                let command = Self::command()
+                    .mut_subcommand("plan", |command| command.override_usage(usage("plan")))
+                    .mut_subcommand("try", |command| command.override_usage(usage("try")));
+                let matches = command.clone().try_get_matches_from(arguments)?;
+                Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command.clone()))
+            }
+        }
+    }
+}
+
+impl Selection {
+    /// The stage and, unless it runs from the default sources, the sources.
+    pub fn resolve(&self) -> Result<(&str, Option<&[String]>), String> {
+        match (&self.stage, &self.arguments[..]) {
+            (Some(stage), sources) => Ok((stage, Some(sources))),
+            (None, [stage]) => Ok((stage, None)),
+            (None, [stage, ..]) => {
+                Err(format!("to use sources, name the stage with -s: -s {stage} SOURCE..."))
+            }
+            (None, []) => Err("name a stage".to_owned()),
+        }
+    }
+}
+
+/// The options of a peer have no equal here; these are ours.
+fn options(verbose: u8, quiet: bool) -> Options {
+    Options { root: "/".into(), json: false, verbose, quiet, color: Colour::Auto }
+}
+
+/// Applies stages, by the arguments of yip.
+#[derive(Debug, Parser)]
+#[command(name = "yip", version, max_term_width = 100)]
+struct Yip {
+    /// The stage
+    #[arg(short, long, default_value = "default")]
+    stage: String,
+    /// Show what would be done, and do nothing
+    #[arg(short, long)]
+    analyze: bool,
+    /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+    #[arg(short, long)]
+    dotnotation: bool,
+    /// Files, directories, URLs, or `-` for standard input
+    #[arg(required = true, value_name = "SOURCE")]
+    sources: Vec<String>,
+}
+
+impl Yip {
+    fn translate(self) -> CommandLine {
+        let command = if self.analyze {
+            Command::Plan(Selection { stage: Some(self.stage), arguments: self.sources })
+        } else {
+            Command::Apply(Apply { stage: self.stage, sources: self.sources, dotted: self.dotnotation })
+        };
+        CommandLine { options: options(0, false), command }
+    }
+}
+
+/// Runs a stage of this system, by the arguments of cos-setup.
+#[derive(Debug, Parser)]
+#[command(name = "cos-setup", version, max_term_width = 100)]
+struct CosSetup {
+    /// The stage
+    #[arg(default_value = "boot")]
+    stage: String,
+}
+
+impl CosSetup {
+    fn translate(self) -> CommandLine {
+        let command = Command::Run(Run { stage: self.stage, also: Vec::new() });
+        CommandLine { options: options(0, false), command }
+    }
+}
+
+/// Runs stages, by the arguments of elemental.
+#[derive(Debug, Parser)]
+#[command(name = "elemental", version, max_term_width = 100, subcommand_required = true)]
+struct Elemental {
+    /// Say more
+    #[arg(long, global = true)]
+    debug: bool,
+    /// Say only what failed
+    #[arg(long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: ElementalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ElementalCommand {
+    /// Run a stage of this system
+    RunStage {
+        /// The stage
+        stage: String,
+        /// Accepted for the units of elemental: errors always show in the exit status
+        #[arg(long)]
+        strict: bool,
+        /// Further sources, after the default ones
+        #[arg(long, value_delimiter = ',', value_name = "SOURCE")]
+        cloud_init_paths: Vec<String>,
+    },
+    /// Run a stage of the given sources
+    CloudInit {
+        /// The stage
+        #[arg(short, long, default_value = "default")]
+        stage: String,
+        /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+        #[arg(short, long)]
+        dotnotation: bool,
+        /// Files, directories, URLs, or `-` for standard input
+        #[arg(required = true, value_name = "SOURCE")]
+        sources: Vec<String>,
+    },
+}
+
+impl Elemental {
+    fn translate(self) -> CommandLine {
+        let command = match self.command {
+            ElementalCommand::RunStage { stage, cloud_init_paths, .. } => {
+                Command::Run(Run { stage, also: cloud_init_paths })
+            }
+            ElementalCommand::CloudInit { stage, dotnotation, sources } => {
+                Command::Apply(Apply { stage, sources, dotted: dotnotation })
+            }
+        };
+        CommandLine { options: options(u8::from(self.debug) * 2, self.quiet), command }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<CommandLine, clap::Error> {
+        CommandLine::read(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+        Yip::command().debug_assert();
+        CosSetup::command().debug_assert();
+        Elemental::command().debug_assert();
+    }
+
+    #[test]
+    fn yip_applies_the_stage_called_default_unless_told_otherwise() {
+        let Command::Apply(apply) = read("/usr/bin/yip a.yaml").unwrap().command else { panic!() };
+        assert_eq!((apply.stage.as_str(), apply.dotted), ("default", false));
+        let Command::Apply(apply) = read("yip -d -s boot /proc/cmdline").unwrap().command else { panic!() };
+        assert_eq!((apply.stage.as_str(), apply.dotted), ("boot", true));
+        assert!(matches!(read("yip -a -s boot a.yaml").unwrap().command, Command::Plan(_)));
+    }
+
+    #[test]
+    fn cos_setup_runs_the_boot_stage_unless_told_otherwise() {
+        let Command::Run(run) = read("cos-setup").unwrap().command else { panic!() };
+        assert_eq!(run.stage, "boot");
+        let Command::Run(run) = read("cos-setup network").unwrap().command else { panic!() };
+        assert_eq!(run.stage, "network");
+    }
+
+    #[test]
+    fn elemental_runs_a_stage_with_further_paths() {
+        let line = "elemental --debug run-stage --strict --cloud-init-paths /a,/b initramfs";
+        let Command::Run(run) = read(line).unwrap().command else { panic!() };
+        assert_eq!((run.stage.as_str(), run.also), ("initramfs", vec!["/a".to_owned(), "/b".to_owned()]));
+        let Command::Apply(apply) = read("elemental cloud-init -s x a.yaml").unwrap().command else {
+            panic!()
+        };
+        assert_eq!(apply.stage, "x");
+    }
+
+    #[test]
+    fn plan_takes_a_stage_or_a_stage_and_sources() {
+        let Command::Plan(plan) = read("cosette plan boot").unwrap().command else { panic!() };
+        assert_eq!(plan.resolve(), Ok(("boot", None)));
+        let Command::Plan(plan) = read("cosette plan -s boot a b").unwrap().command else { panic!() };
+        assert_eq!(plan.resolve(), Ok(("boot", Some(&["a".to_owned(), "b".to_owned()][..]))));
+        let Command::Plan(plan) = read("cosette plan boot a").unwrap().command else { panic!() };
+        assert!(plan.resolve().is_err());
+    }
+}

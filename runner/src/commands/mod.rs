@@ -1,0 +1,144 @@
+//! The commands, and what they share: where output goes and which exit status tells what.
+
+mod check;
+mod plan;
+mod run;
+mod status;
+mod try_stage;
+
+use crate::command_line::{Colour, Command, CommandLine, Options};
+use crate::report::{Report, Terminal, Texts, excerpt};
+use crate::source::Source;
+use crate::stage::{Documents, Prepared};
+use anyhow::{Context, Result};
+use cosette_plugins::System;
+use cosette_plugins::system::{Host, Live, Mode};
+use cosette_schema::{Diagnostic, suggest};
+use std::io::{IsTerminal, Write, stderr, stdout};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Exit statuses, a contract with units and scripts.
+pub mod status_of {
+    /// All done.
+    pub const DONE: u8 = 0;
+    /// A step failed.
+    pub const FAILED: u8 = 1;
+    /// Wrong usage.
+    pub const USAGE: u8 = 2;
+    /// A document is invalid, and nothing else could run.
+    pub const INVALID: u8 = 3;
+}
+
+/// Does what the command line says; gives the exit status.
+pub fn dispatch(line: CommandLine) -> Result<u8> {
+    let CommandLine { options, command } = line;
+    if options.verbose > 1 {
+        crate::log::show_debug_messages();
+    }
+    match command {
+        Command::Run(arguments) => run::run(&options, &arguments),
+        Command::Apply(arguments) => run::apply(&options, &arguments),
+        Command::Plan(arguments) => plan::plan(&options, &arguments),
+        Command::Try(arguments) => try_stage::try_stage(&options, &arguments),
+        Command::Check(arguments) => check::check(&options, &arguments),
+        Command::Status => status::status(&options),
+    }
+}
+
+impl Options {
+    /// The root that the command acts on.
+    fn system(&self, mode: Mode) -> Result<System> {
+        System::new(&self.root, Arc::new(Live), mode)
+            .with_context(|| format!("cannot use {} as the root", self.root.display()))
+    }
+
+    fn colour(&self) -> bool {
+        match self.color {
+            Colour::Always => true,
+            Colour::Never => false,
+            Colour::Auto => stdout().is_terminal() && colour_is_welcome(),
+        }
+    }
+
+    fn detail(&self) -> u8 {
+        if self.quiet { 0 } else { 1 + self.verbose.min(1) }
+    }
+
+    fn terminal(&self, mode: Mode) -> Terminal<std::io::StdoutLock<'static>> {
+        Terminal::new(stdout().lock(), self.colour(), self.detail(), mode)
+    }
+
+    /// Findings about documents go to standard error, with the lines they are about.
+    fn print_findings(&self, findings: &[Diagnostic], texts: &Texts) {
+        let colour = self.color == Colour::Always
+            || self.color == Colour::Auto && stderr().is_terminal() && colour_is_welcome();
+        let mut out = stderr().lock();
+        for finding in findings {
+            // Nobody is left to be told when standard error is gone.
+            let _ = writeln!(out, "{}\n", excerpt(finding, texts, colour));
+        }
+    }
+}
+
+/// <https://no-color.org>
+fn colour_is_welcome() -> bool {
+    Live.variable("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// The machine itself, in which sources named on the command line are looked up.
+fn machine() -> Result<System> {
+    System::new(Path::new("/"), Arc::new(Live), Mode::Apply)
+}
+
+/// Reads the sources that a user named; relative paths begin at the working directory.
+fn sources(arguments: &[String]) -> Result<Vec<Source>, String> {
+    if arguments.len() > 1 && arguments.iter().any(|argument| argument == "-") {
+        return Err("`-` (standard input) must be the only source".to_owned());
+    }
+    let directory = Live.kernel_link(Path::new("/proc/self/cwd")).ok().flatten().unwrap_or_default();
+    Ok(arguments
+        .iter()
+        .map(|argument| match Source::parse(argument) {
+            Source::Path(path) => Source::Path(directory.join(path)),
+            source => source,
+        })
+        .collect())
+}
+
+/// The plan of a stage of documents that a user named. When they have no such stage, those they have are shown.
+fn plan_of(options: &Options, documents: Documents, stage: &str) -> Prepared {
+    let stages = documents.stages();
+    if !stages.contains(stage) && !stages.is_empty() && !options.quiet {
+        let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
+        let near = suggest(stage, stages.iter().copied());
+        let hint = near.map_or_else(
+            || format!("they have: {}", stages.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        let _ = writeln!(stderr(), "note: the sources have no stage `{stage}`; {hint}");
+    }
+    documents.plan(stage)
+}
+
+/// Wrong usage that clap does not see: a sentence for standard error, and its exit status.
+fn wrong_usage(message: &str) -> u8 {
+    let _ = writeln!(stderr(), "error: {message}\n\nFor more information, try '--help'.");
+    status_of::USAGE
+}
+
+/// The exit status that a report stands for.
+fn exit_status(report: &Report, nothing_is_valid: bool) -> u8 {
+    match (report.failed(), nothing_is_valid) {
+        (true, true) => status_of::INVALID,
+        (true, false) => status_of::FAILED,
+        (false, _) => status_of::DONE,
+    }
+}
+
+/// Prints a value as JSON on standard output.
+fn print_json(value: &impl serde::Serialize) -> Result<()> {
+    let mut out = stdout().lock();
+    serde_json::to_writer(&mut out, value).context("cannot print the report")?;
+    writeln!(out).context("cannot print the report")
+}

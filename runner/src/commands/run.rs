@@ -1,0 +1,73 @@
+//! `cosette run` and `cosette apply`.
+
+use super::{exit_status, machine, plan_of, print_json, sources, wrong_usage};
+use crate::command_line::{Apply, Options, Run};
+use crate::report::{Report, store};
+use crate::stage::{Documents, Prepared};
+use anyhow::Result;
+use cosette_plugins::System;
+use cosette_plugins::system::Mode;
+use std::io::{Write, stderr};
+
+/// Runs a stage from the default sources, and keeps the report.
+pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
+    let also = match sources(&arguments.also) {
+        Ok(also) => also,
+        Err(message) => return Ok(wrong_usage(&message)),
+    };
+    let sys = options.system(Mode::Apply)?;
+    let prepared = Prepared::defaults(&arguments.stage, &also, &sys);
+    let nothing_is_valid = prepared.nothing_is_valid();
+    let report = execute(options, prepared, &sys, |report| finish(options, report))?;
+    if let Err(error) = store::save(&report, &sys) {
+        let _ = writeln!(stderr(), "warning: the report is not kept: {error:#}");
+    }
+    Ok(exit_status(&report, nothing_is_valid))
+}
+
+/// Runs a stage of the given sources.
+pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
+    let sources = match sources(&arguments.sources) {
+        Ok(sources) => sources,
+        Err(message) => return Ok(wrong_usage(&message)),
+    };
+    let sys = options.system(Mode::Apply)?;
+    let documents = if arguments.dotted {
+        Documents::read_dotted(&sources, &machine()?)
+    } else {
+        Documents::read(&sources, &machine()?)
+    };
+    let nothing_is_valid = documents.nothing_is_valid();
+    let report = execute(options, plan_of(options, documents, &arguments.stage), &sys, |report| {
+        finish(options, report)
+    })?;
+    Ok(exit_status(&report, nothing_is_valid))
+}
+
+/// Executes and prints as it goes; the last word is `finish`'s.
+pub(super) fn execute(
+    options: &Options,
+    prepared: Prepared,
+    sys: &System,
+    finish: impl FnOnce(&Report) -> Result<()>,
+) -> Result<Report> {
+    options.print_findings(&prepared.findings, &prepared.texts);
+    let mut terminal = options.terminal(sys.mode());
+    let report = prepared.execute(sys, |step| {
+        if !options.json {
+            // A reader that has gone away must not stop the stage.
+            let _ = terminal.step(step);
+        }
+    });
+    if !options.json {
+        let _ = terminal.summary(&report);
+    }
+    drop(terminal);
+    finish(&report)?;
+    Ok(report)
+}
+
+/// The last word of most commands: the report as JSON, if it was asked for.
+pub(super) fn finish(options: &Options, report: &Report) -> Result<()> {
+    if options.json { print_json(report) } else { Ok(()) }
+}

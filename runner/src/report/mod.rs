@@ -1,0 +1,266 @@
+//! Reports: one value from which the JSON, the terminal and the record in `/run/cosette` are made.
+//!
+//! **Architecture invariant:** a report holds no secret. It names documents, lines and paths; never content,
+//! never the text of a command.
+
+mod snippet;
+pub mod store;
+mod terminal;
+
+pub use snippet::{Texts, excerpt};
+pub use terminal::{Terminal, plural};
+
+use crate::planner::Planned;
+use cosette_plugins::Effect;
+use cosette_schema::{Diagnostic, Severity};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What came of a stage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// The name of the stage.
+    pub stage: String,
+    /// Whether everything went well.
+    pub result: Outcome,
+    /// When it began: RFC 3339, in UTC.
+    pub started: String,
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+    /// The numbers.
+    pub summary: Summary,
+    /// What was found in the documents: everything but the errors of steps, which stand there.
+    pub diagnostics: Vec<Finding>,
+    /// The steps in the order in which they ran.
+    pub steps: Vec<StepReport>,
+}
+
+/// Numbers of steps, and of changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// All steps of the stage.
+    pub steps: usize,
+    /// Those that ran without an error.
+    pub applied: usize,
+    /// Those whose conditions did not hold.
+    pub skipped: usize,
+    /// Those with an error.
+    pub failed: usize,
+    /// Things that were changed, in all steps together.
+    pub changed: usize,
+}
+
+/// How a step, or a stage as a whole, ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// It ran, without an error.
+    Applied,
+    /// A condition did not hold.
+    Skipped,
+    /// There was an error; what could be done was done.
+    Failed,
+    /// Only a run can tell: a condition needs a command, and planning runs none.
+    Unknown,
+}
+
+/// What came of a step.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StepReport {
+    /// The `name:` of the step.
+    pub name: Option<String>,
+    /// The document it stands in.
+    pub document: String,
+    /// The line on which it begins.
+    pub line: u32,
+    /// The stage: `boot.before`, `boot` or `boot.after`.
+    pub stage: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was skipped, or not run.
+    pub reason: Option<String>,
+    /// How long it took, in milliseconds.
+    pub duration_ms: f64,
+    /// What was done or found to be so.
+    pub effects: Vec<EffectReport>,
+    /// What went wrong.
+    pub errors: Vec<Finding>,
+    /// Warnings; in the JSON they stand among the diagnostics of the stage.
+    #[serde(skip)]
+    pub warnings: Vec<Finding>,
+    /// Why no command can run in this root, when it needed one: said once for the whole stage.
+    #[serde(skip)]
+    pub no_commands: Option<String>,
+    /// Whether it was cut short by a request to stop.
+    #[serde(skip)]
+    pub interrupted: bool,
+}
+
+/// One effect, and the plugin it is due to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct EffectReport {
+    /// The key of the step.
+    pub plugin: String,
+    /// What was done: `write`, `link`, `run`, ...
+    pub action: String,
+    /// To what.
+    pub target: String,
+    /// Whether anything changed by it.
+    pub changed: bool,
+    /// What a person sees of the change; only planning fills it in.
+    #[serde(skip)]
+    pub diff: Option<cosette_plugins::effect::Diff>,
+}
+
+/// One diagnostic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// `warning` or `error`.
+    pub severity: String,
+    /// The document.
+    pub source: String,
+    /// Line, from 1; absent when it is about the whole document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Column in characters, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<u32>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+impl From<&Diagnostic> for Finding {
+    fn from(diagnostic: &Diagnostic) -> Self {
+        Self {
+            severity: match diagnostic.severity {
+                Severity::Warning => "warning".to_owned(),
+                Severity::Error => "error".to_owned(),
+            },
+            source: diagnostic.origin.to_string(),
+            line: diagnostic.span.map(|span| span.line),
+            column: diagnostic.span.map(|span| span.column),
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
+        }
+    }
+}
+
+/// Milliseconds with three digits behind the point: finer than that is noise.
+pub fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+impl StepReport {
+    /// The report of a step that has not run yet; without findings it will be `applied`.
+    pub fn new(planned: &Planned) -> Self {
+        Self {
+            name: planned.step.name.clone(),
+            document: planned.origin.to_string(),
+            line: planned.step.span.line,
+            stage: planned.stage.to_string(),
+            outcome: Outcome::Applied,
+            reason: None,
+            duration_ms: 0.0,
+            effects: Vec::new(),
+            errors: Vec::new(),
+            warnings: Vec::new(),
+            no_commands: None,
+            interrupted: false,
+        }
+    }
+
+    /// Records what a plugin did.
+    pub fn add_effects(&mut self, plugin: &str, effects: Vec<Effect>) {
+        self.effects.extend(effects.into_iter().map(|effect| EffectReport {
+            plugin: plugin.to_owned(),
+            action: effect.action.as_str().to_owned(),
+            target: effect.target,
+            changed: effect.changed,
+            diff: effect.diff,
+        }));
+    }
+
+    /// Records what was found, errors and warnings apart. An error makes the step a failed one.
+    pub fn add_findings(&mut self, findings: &[Diagnostic]) {
+        for finding in findings {
+            if finding.severity == Severity::Error {
+                self.outcome = Outcome::Failed;
+                self.errors.push(finding.into());
+            } else {
+                self.warnings.push(finding.into());
+            }
+        }
+    }
+
+    /// How many things it changed.
+    pub fn changed(&self) -> usize {
+        self.effects.iter().filter(|effect| effect.changed).count()
+    }
+}
+
+impl Report {
+    /// A report of a stage that begins at `started`, with what was found in its documents.
+    pub fn new(stage: &str, started: std::time::SystemTime, diagnostics: &[Diagnostic]) -> Self {
+        let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+        Self {
+            stage: stage.to_owned(),
+            result: if failed { Outcome::Failed } else { Outcome::Applied },
+            started: humantime::format_rfc3339_millis(started).to_string(),
+            duration_ms: 0.0,
+            summary: Summary::default(),
+            diagnostics: diagnostics.iter().map(Finding::from).collect(),
+            steps: Vec::new(),
+        }
+    }
+
+    /// Sets how long the stage took.
+    pub fn ended(&mut self, duration: Duration) {
+        self.duration_ms = milliseconds(duration);
+    }
+
+    /// Adds findings that belong to no step.
+    pub fn add_findings(&mut self, findings: &[Diagnostic]) {
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            self.result = Outcome::Failed;
+        }
+        self.diagnostics.extend(findings.iter().map(Finding::from));
+    }
+
+    /// Adds the report of a step.
+    pub fn push(&mut self, mut step: StepReport) {
+        self.summary.steps += 1;
+        self.summary.changed += step.changed();
+        match step.outcome {
+            Outcome::Applied => self.summary.applied += 1,
+            Outcome::Skipped => self.summary.skipped += 1,
+            Outcome::Unknown => {}
+            Outcome::Failed => {
+                self.summary.failed += 1;
+                self.result = Outcome::Failed;
+            }
+        }
+        self.diagnostics.append(&mut step.warnings);
+        if let Some(sentence) = step.no_commands.take() {
+            let finding = Finding {
+                severity: "error".to_owned(),
+                source: "root".to_owned(),
+                line: None,
+                column: None,
+                message: sentence,
+                help: None,
+            };
+            if !self.diagnostics.contains(&finding) {
+                self.diagnostics.push(finding);
+            }
+        }
+        self.steps.push(step);
+    }
+
+    /// Whether anything went wrong.
+    pub fn failed(&self) -> bool {
+        self.result == Outcome::Failed
+    }
+}

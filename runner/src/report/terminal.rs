@@ -1,0 +1,152 @@
+//! Reports for people, on a terminal or in a log.
+
+use super::snippet::plain;
+use super::{EffectReport, Outcome, Report, StepReport};
+use anstyle::{AnsiColor, Style};
+use cosette_plugins::effect::Diff;
+use cosette_plugins::system::Mode;
+use similar::TextDiff;
+use std::io::{self, Write};
+
+/// Writes reports, step by step.
+pub struct Terminal<W> {
+    out: W,
+    colour: bool,
+    /// 0: failures and the last line; 1: what changed; 2: what was so already, too.
+    detail: u8,
+    /// Whether all this would happen, and does not.
+    planned: bool,
+}
+
+const FAILED: Style = AnsiColor::Red.on_default().bold();
+const APPLIED: Style = AnsiColor::Green.on_default();
+const QUIET: Style = Style::new().dimmed();
+const WARNED: Style = AnsiColor::Yellow.on_default();
+
+impl<W: Write> Terminal<W> {
+    /// Writes to `out`, in colour or not. In plan mode everything is said of what would happen.
+    pub fn new(out: W, colour: bool, detail: u8, mode: Mode) -> Self {
+        Self { out, colour, detail, planned: mode == Mode::Plan }
+    }
+
+    /// A line as it is.
+    pub fn line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
+    /// A change of the machine, with its difference below it.
+    pub fn change(&mut self, kind: &str, target: &str, diff: Option<&Diff>) -> io::Result<()> {
+        let kind = self.paint(APPLIED, &format!("{kind:<9}"));
+        writeln!(self.out, "{kind} {target}")?;
+        diff.map_or(Ok(()), |diff| self.diff(diff))
+    }
+
+    /// One step, with what it changed and what went wrong.
+    pub fn step(&mut self, step: &StepReport) -> io::Result<()> {
+        let failed = step.outcome == Outcome::Failed;
+        if self.detail > 0 || failed {
+            let (style, word) = match step.outcome {
+                Outcome::Failed => (FAILED, "failed"),
+                Outcome::Skipped => (QUIET, "skipped"),
+                Outcome::Unknown => (WARNED, "unknown"),
+                Outcome::Applied if step.changed() == 0 => (QUIET, "unchanged"),
+                Outcome::Applied if self.planned => (APPLIED, "would run"),
+                Outcome::Applied => (APPLIED, "applied"),
+            };
+            let word = self.paint(style, &format!("{word:<9}"));
+            let name = step.name.as_deref().unwrap_or("(no name)");
+            let place = self.paint(QUIET, &format!("{}:{}", step.document, step.line));
+            writeln!(self.out, "{word} {name}  {place}")?;
+        }
+        if let Some(reason) = step.reason.as_ref().filter(|_| self.detail > 0 || failed) {
+            writeln!(self.out, "          {reason}")?;
+        }
+        for effect in &step.effects {
+            if self.detail > 1 || self.detail == 1 && effect.changed {
+                self.effect(effect)?;
+            }
+        }
+        for finding in step.errors.iter().chain(&step.warnings) {
+            let style = if finding.severity == "error" { FAILED } else { WARNED };
+            for (at, line) in plain(finding).lines().enumerate() {
+                let line = if at == 0 { self.paint(style, line) } else { format!("  {line}") };
+                writeln!(self.out, "          {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The last line: how many of which.
+    pub fn summary(&mut self, report: &Report) -> io::Result<()> {
+        for finding in report.diagnostics.iter().filter(|finding| finding.source == "root") {
+            let line = self.paint(FAILED, &format!("error: {}", finding.message));
+            writeln!(self.out, "{line}")?;
+        }
+        let numbers = &report.summary;
+        let style = if report.failed() { FAILED } else { APPLIED };
+        let stage = self.paint(style, &report.stage);
+        let (applied, skipped, failed) = (numbers.applied, numbers.skipped, numbers.failed);
+        if self.planned {
+            let unknown = numbers.steps - applied - skipped - failed;
+            let changes = plural(numbers.changed, "change");
+            return writeln!(
+                self.out,
+                "{stage}: {applied} would run, {unknown} cannot be told, {skipped} would be skipped, {failed} would fail; \
+                 {changes} to make"
+            );
+        }
+        let changes = plural(numbers.changed, "change");
+        let time = report.duration_ms;
+        writeln!(
+            self.out,
+            "{stage}: {applied} applied, {skipped} skipped, {failed} failed; {changes} in {time:.1} ms"
+        )
+    }
+
+    /// One effect on a line, with its difference below it.
+    pub fn effect(&mut self, effect: &EffectReport) -> io::Result<()> {
+        let action = if effect.changed { effect.action.as_str() } else { "already so" };
+        let action = self.paint(QUIET, action);
+        writeln!(self.out, "          {action} {}", effect.target)?;
+        match &effect.diff {
+            Some(diff) => self.diff(diff),
+            None => Ok(()),
+        }
+    }
+
+    /// A difference, as a unified diff.
+    pub fn diff(&mut self, diff: &Diff) -> io::Result<()> {
+        match diff {
+            Diff::Hidden(reason) => writeln!(self.out, "            (not shown: {reason})"),
+            Diff::Attributes(change) => writeln!(self.out, "            {change}"),
+            Diff::Text { before, after } => {
+                let before = before.as_deref().unwrap_or_default();
+                let text = TextDiff::from_lines(before, after).unified_diff().context_radius(2).to_string();
+                for line in text.lines() {
+                    let style = match line.as_bytes().first() {
+                        Some(b'+') => APPLIED,
+                        Some(b'-') => AnsiColor::Red.on_default(),
+                        _ => QUIET,
+                    };
+                    let line = self.paint(style, &printable(line));
+                    writeln!(self.out, "            {line}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn paint(&self, style: Style, text: &str) -> String {
+        if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
+    }
+}
+
+/// A number of things: `1 change`, `2 changes`.
+pub fn plural(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The text without control characters, which could take hold of the terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,191 @@
+//! Sources: where stage documents come from, and their texts in order.
+//!
+//! A source is a file, a directory (walked in byte order, files whose names end in `.yaml` or `.yml`), an
+//! `http(s)://` or `file://` URL, `-` for standard input, or `builtin:`.
+
+use crate::{builtin, fetch};
+use cosette_plugins::System;
+use cosette_plugins::system::Kind;
+use cosette_schema::{Diagnostic, Findings, Origin, text_of};
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// The largest document that is read, in bytes. Larger ones are refused before they are read.
+pub const LARGEST: u64 = 16 << 20;
+
+/// The directories that a stage runs by default, in their order (yip, cOS, elemental).
+pub const DEFAULT_DIRECTORIES: [&str; 3] = ["/system/oem", "/oem", "/usr/local/cloud-config"];
+
+/// One place documents come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file or a directory.
+    Path(PathBuf),
+    /// An address to fetch.
+    Url(String),
+    /// Standard input.
+    Stdin,
+    /// The set of documents that the binary carries.
+    Builtin,
+}
+
+impl Source {
+    /// Reads what a user wrote.
+    pub fn parse(text: &str) -> Self {
+        match text {
+            "-" => Self::Stdin,
+            "builtin:" => Self::Builtin,
+            _ => match text.strip_prefix("file://") {
+                Some(path) => Self::Path(path.into()),
+                None if text.starts_with("http://") || text.starts_with("https://") => {
+                    Self::Url(text.to_owned())
+                }
+                None => Self::Path(text.into()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => path.display().fmt(f),
+            Self::Url(url) => f.write_str(url),
+            Self::Stdin => f.write_str("<stdin>"),
+            Self::Builtin => f.write_str("builtin:"),
+        }
+    }
+}
+
+/// A text and where it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Where it came from.
+    pub origin: Origin,
+    /// The text.
+    pub text: String,
+}
+
+/// Reads sources in their order. What cannot be read is a finding, and the others are still read.
+///
+/// Paths are those of `sys`: the machine itself for what a user names on the command line, the root for the
+/// default directories.
+pub fn load(sources: &[Source], sys: &System) -> (Vec<Loaded>, Vec<Diagnostic>) {
+    let mut reader = Reader { sys, loaded: Vec::new(), findings: Vec::new() };
+    for source in sources {
+        reader.source(source);
+    }
+    (reader.loaded, reader.findings)
+}
+
+/// The default directories that exist in this root.
+pub fn defaults(sys: &System) -> Vec<Source> {
+    let exists = |path: &&&str| matches!(sys.metadata(path), Ok(Some(_)) | Err(_));
+    DEFAULT_DIRECTORIES.iter().filter(exists).map(|path| Source::Path(path.into())).collect()
+}
+
+struct Reader<'s> {
+    sys: &'s System,
+    loaded: Vec<Loaded>,
+    findings: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn source(&mut self, source: &Source) {
+        match source {
+            Source::Path(path) => self.path(path),
+            Source::Url(url) => match fetch::text(url, LARGEST) {
+                Ok(bytes) => self.bytes(Origin::new(url.as_str()), bytes),
+                Err(error) => self.unreadable(url, format!("cannot be fetched: {error:#}"), None),
+            },
+            Source::Stdin => {
+                let mut bytes = Vec::new();
+                match std::io::stdin().take(LARGEST + 1).read_to_end(&mut bytes) {
+                    Ok(_) => self.bytes(Origin::new("<stdin>"), bytes),
+                    Err(error) => self.unreadable("<stdin>", format!("cannot be read: {error}"), None),
+                }
+            }
+            Source::Builtin => self.loaded.extend(builtin::DOCUMENTS.iter().map(|(name, text)| Loaded {
+                origin: Origin::new(format!("builtin:{name}")),
+                text: (*text).to_owned(),
+            })),
+        }
+    }
+
+    fn path(&mut self, path: &Path) {
+        match self.sys.metadata(path) {
+            Ok(Some(found)) if found.kind == Kind::Directory => self.directory(path),
+            Ok(Some(_)) => self.file(path),
+            Ok(None) => self.unreadable(
+                path.display(),
+                "there is no such file or directory",
+                Some("a source is a file, a directory, a URL, `-` or `builtin:`"),
+            ),
+            Err(error) => self.unreadable(path.display(), format!("{error:#}"), None),
+        }
+    }
+
+    /// Names in byte order, directories among the files, as yip walks them; links to directories inside are
+    /// not followed, so that no loop can come of them.
+    fn directory(&mut self, path: &Path) {
+        let names = match self.sys.read_dir(path) {
+            Ok(names) => names.unwrap_or_default(),
+            Err(error) => return self.unreadable(path.display(), format!("{error:#}"), None),
+        };
+        for name in names {
+            let child = path.join(name);
+            let yaml = child.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
+            match self.sys.symlink_metadata(&child) {
+                Ok(Some(found)) if found.kind == Kind::Directory => self.directory(&child),
+                Ok(_) if yaml => self.file(&child),
+                Ok(_) => {}
+                Err(error) => self.unreadable(child.display(), format!("{error:#}"), None),
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        match self.sys.metadata(path) {
+            Ok(Some(found)) if found.kind == Kind::Directory => {
+                let help = "a directory among documents must not be called like one: rename it";
+                self.unreadable(path.display(), "is a directory, not a document", Some(help));
+            }
+            Ok(Some(found)) if found.size > LARGEST => self.too_large(path.display()),
+            Ok(Some(_)) => match self.sys.read(path) {
+                Ok(Some(bytes)) => self.bytes(Origin::new(path.to_string_lossy()), bytes),
+                Ok(None) => {}
+                Err(error) => self.unreadable(path.display(), format!("{error:#}"), None),
+            },
+            Ok(None) => {
+                let help = "the link leads nowhere: mend or remove it";
+                self.unreadable(path.display(), "there is no such file", Some(help));
+            }
+            Err(error) => self.unreadable(path.display(), format!("{error:#}"), None),
+        }
+    }
+
+    fn bytes(&mut self, origin: Origin, bytes: Vec<u8>) {
+        if bytes.len() as u64 > LARGEST {
+            return self.too_large(&origin);
+        }
+        match text_of(&bytes, &origin) {
+            Ok(text) => self.loaded.push(Loaded { text: text.to_owned(), origin }),
+            Err(finding) => self.findings.push(*finding),
+        }
+    }
+
+    fn too_large(&mut self, what: impl fmt::Display) {
+        let help = "put large content into an image, or let a step download it";
+        self.unreadable(what, format!("is larger than {} MiB", LARGEST >> 20), Some(help));
+    }
+
+    fn unreadable(&mut self, what: impl fmt::Display, message: impl Into<String>, help: Option<&str>) {
+        let mut findings = Findings::new(Origin::new(what.to_string()));
+        let finding = findings.error(None, message);
+        if let Some(help) = help {
+            finding.help(help);
+        }
+        self.findings.extend(findings.into_vec());
+    }
+}

@@ -1,0 +1,179 @@
+//! The story of a stage: sources, texts, documents, plan, report.
+
+use crate::executor::execute;
+use crate::planner::{Plan, plan};
+use crate::report::{Report, StepReport, Texts};
+use crate::source::{Loaded, Source, defaults, load};
+use cosette_plugins::System;
+use cosette_plugins::facts::Facts;
+use cosette_schema::{
+    Arguments, Diagnostic, Document, Findings, Origin, Severity, parse, parse_dot_notation,
+};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+/// Kernel arguments that name sources; the second is elemental's name for it.
+const SETUP: [&str; 2] = ["cos.setup", "elemental.setup"];
+
+/// Documents with their findings, and the texts that findings may point into.
+#[derive(Default)]
+pub struct Documents {
+    /// What could be understood, in order.
+    pub documents: Vec<Document>,
+    /// What could not.
+    pub findings: Vec<Diagnostic>,
+    /// The texts.
+    pub texts: Texts,
+}
+
+/// Steps in order with everything that was found on the way to them.
+pub struct Prepared {
+    /// The name of the stage.
+    pub stage: String,
+    /// The steps.
+    pub plan: Plan,
+    /// Findings about documents and their order. Those about a step stand with the step.
+    pub findings: Vec<Diagnostic>,
+    /// The texts that findings may point into.
+    pub texts: Texts,
+}
+
+impl Documents {
+    /// Reads sources; paths are those of `sys`.
+    pub fn read(sources: &[Source], sys: &System) -> Self {
+        let (loaded, findings) = load(sources, sys);
+        let mut documents = Self { findings, ..Self::default() };
+        for Loaded { origin, text } in loaded {
+            let (document, findings) = parse(&text, &origin);
+            documents.add(document, findings, text);
+        }
+        documents
+    }
+
+    /// Reads sources that hold dot notation.
+    pub fn read_dotted(sources: &[Source], sys: &System) -> Self {
+        let (loaded, findings) = load(sources, sys);
+        let mut documents = Self { findings, ..Self::default() };
+        for Loaded { origin, text } in loaded {
+            let (document, findings) = parse_dot_notation(&text, &origin);
+            documents.add(document, findings, text);
+        }
+        documents
+    }
+
+    /// Reads a text of dot notation: `stages.boot[0].commands[0]="echo hello"`.
+    pub fn dotted(text: &str, origin: &Origin) -> Self {
+        let mut documents = Self::default();
+        let (document, findings) = parse_dot_notation(text, origin);
+        documents.add(document, findings, text.to_owned());
+        documents
+    }
+
+    fn add(&mut self, document: Document, findings: Vec<Diagnostic>, text: String) {
+        self.texts.insert(&document.origin, text);
+        self.documents.push(document);
+        self.findings.extend(findings);
+    }
+
+    /// Whether none of the sources gave a document that can run.
+    pub fn nothing_is_valid(&self) -> bool {
+        let failed = self.findings.iter().any(|finding| finding.severity == Severity::Error);
+        failed && self.documents.iter().all(|document| document.stages.is_empty())
+    }
+
+    /// The names of the stages that the documents have, without `.before` and `.after`.
+    pub fn stages(&self) -> BTreeSet<String> {
+        let stages = self.documents.iter().flat_map(|document| &document.stages);
+        let base = |name: &str| -> String {
+            name.strip_suffix(".before").or_else(|| name.strip_suffix(".after")).unwrap_or(name).to_owned()
+        };
+        stages.map(|stage| base(&stage.name.value)).collect()
+    }
+
+    /// Orders the steps of a stage.
+    pub fn plan(self, stage: &str) -> Prepared {
+        let mut plan = plan(stage, self.documents);
+        let mut findings = self.findings;
+        findings.append(&mut plan.findings);
+        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts }
+    }
+}
+
+impl Prepared {
+    /// Everything that `run STAGE` runs: the default directories of the root and what `cos.setup=` names on
+    /// the kernel command line, then the dot notation of the kernel command line (elemental's order).
+    pub fn defaults(stage: &str, also: &[Source], sys: &System) -> Self {
+        let mut findings = Vec::new();
+        let cmdline = kernel_command_line(sys, &mut findings);
+        let mut sources = defaults(sys);
+        sources.extend_from_slice(also);
+        sources.extend(setup_sources(&cmdline, sys, &mut findings));
+        let mut prepared = Documents::read(&sources, sys).plan(stage);
+        let origin = Origin::new("kernel command line");
+        let mut dotted = Documents::dotted(&cmdline, &origin).plan(stage);
+        prepared.plan.steps.append(&mut dotted.plan.steps);
+        findings.append(&mut prepared.findings);
+        findings.append(&mut dotted.findings);
+        prepared.texts.insert(&origin, cmdline);
+        Self { findings, ..prepared }
+    }
+
+    /// Whether there is nothing to run, and the reason is that no document is valid.
+    pub fn nothing_is_valid(&self) -> bool {
+        let failed = self.findings.iter().any(|finding| finding.severity == Severity::Error);
+        failed && self.plan.steps.is_empty()
+    }
+
+    /// Runs the steps and gives each report to `observe`, then returns the whole.
+    pub fn execute(self, sys: &System, mut observe: impl FnMut(&StepReport)) -> Report {
+        let begun = Instant::now();
+        let mut report = Report::new(&self.stage, sys.host().now(), &self.findings);
+        let facts = Facts::new(sys);
+        execute(self.plan, sys, &facts, |step| {
+            observe(&step);
+            report.push(step);
+        });
+        if let Err(error) = sys.sync() {
+            let mut findings = Findings::new(Origin::new("root"));
+            findings.error(None, format!("{error:#}"));
+            report.add_findings(&findings.into_vec());
+        }
+        report.ended(begun.elapsed());
+        report
+    }
+}
+
+fn kernel_command_line(sys: &System, findings: &mut Vec<Diagnostic>) -> String {
+    match sys.host().kernel_file(Path::new("/proc/cmdline")) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes.unwrap_or_default()).trim_end().to_owned(),
+        Err(error) => {
+            let mut found = Findings::new(Origin::new("kernel command line"));
+            found.warn(None, format!("cannot be read: {error:#}"));
+            findings.extend(found.into_vec());
+            String::new()
+        }
+    }
+}
+
+/// What `cos.setup=` and `elemental.setup=` name. A local path that is not there (yet) is only worth a
+/// warning: the file system that holds it may be mounted in a later stage.
+fn setup_sources(cmdline: &str, sys: &System, findings: &mut Vec<Diagnostic>) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for argument in Arguments::parse(cmdline).iter() {
+        let value = argument.value.as_deref().unwrap_or_default();
+        if SETUP.contains(&argument.key.as_str()) && !value.is_empty() {
+            let source = Source::parse(value);
+            if let Source::Path(path) = &source
+                && matches!(sys.metadata(path), Ok(None))
+            {
+                let mut found = Findings::new(Origin::new("kernel command line"));
+                found.warn(argument.span, format!("`{value}`: there is no such file in this stage"));
+                findings.extend(found.into_vec());
+                continue;
+            }
+            sources.push(source);
+        }
+    }
+    sources
+}
