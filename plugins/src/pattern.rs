@@ -7,6 +7,8 @@
 
 mod re2;
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::Range;
@@ -14,7 +16,17 @@ use std::ops::Range;
 /// The largest compiled pattern, in bytes.
 const SIZE_LIMIT: usize = 8 << 20;
 
-/// A compiled regular expression.
+/// How many compiled patterns are kept, and how heavy one may be to be kept.
+const KEPT: usize = 32;
+const KEPT_WEIGHT: usize = 1000;
+
+thread_local! {
+    /// The patterns that were compiled last, the newest first. The same few conditions stand in many steps, and
+    /// a `.`, which stands for all of Unicode, takes a tenth of a millisecond to compile.
+    static COMPILED: RefCell<VecDeque<(Box<str>, Pattern)>> = const { RefCell::new(VecDeque::new()) };
+}
+
+/// A compiled regular expression. To clone it is cheap.
 #[derive(Clone, Debug)]
 pub struct Pattern {
     regex: regex::Regex,
@@ -39,8 +51,22 @@ impl fmt::Display for PatternError {
 impl std::error::Error for PatternError {}
 
 impl Pattern {
-    /// Compiles a pattern.
+    /// Compiles a pattern, or takes it from those that were compiled last.
     pub fn new(pattern: &str) -> Result<Self, PatternError> {
+        COMPILED.with_borrow_mut(|compiled| {
+            if let Some((_, known)) = compiled.iter().find(|(text, _)| **text == *pattern) {
+                return Ok(known.clone());
+            }
+            let new = Self::compile(pattern)?;
+            if new.weight <= KEPT_WEIGHT {
+                compiled.truncate(KEPT - 1);
+                compiled.push_front((pattern.into(), new.clone()));
+            }
+            Ok(new)
+        })
+    }
+
+    fn compile(pattern: &str) -> Result<Self, PatternError> {
         let (translated, weight) = re2::translate(pattern)?;
         let regex =
             regex::RegexBuilder::new(&translated).size_limit(SIZE_LIMIT).build().map_err(|error| {

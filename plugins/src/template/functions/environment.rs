@@ -19,8 +19,8 @@ const STEP: usize = 16;
 pub(in crate::template) struct Environment<'f> {
     facts: &'f Facts<'f>,
     work: Cell<usize>,
-    /// Patterns that were compiled already.
-    patterns: RefCell<Vec<(Rc<str>, Rc<Pattern>)>>,
+    /// The patterns that this rendering has used.
+    patterns: RefCell<Vec<(Rc<str>, Pattern)>>,
 }
 
 impl<'f> Environment<'f> {
@@ -79,17 +79,16 @@ impl<'f> Environment<'f> {
         }
     }
 
-    /// A compiled pattern.
-    pub(super) fn pattern(&self, text: &Rc<str>) -> Result<Rc<Pattern>, Failure> {
-        let known = self.patterns.borrow().iter().find(|(known, _)| known == text).map(|(_, p)| p.clone());
-        if let Some(pattern) = known {
-            return Ok(pattern);
+    /// A compiled pattern. The first use of each in a rendering is work.
+    pub(super) fn pattern(&self, text: &Rc<str>) -> Result<Pattern, Failure> {
+        let mut patterns = self.patterns.borrow_mut();
+        if let Some((_, known)) = patterns.iter().find(|(known, _)| known == text) {
+            return Ok(known.clone());
         }
         let pattern =
             Pattern::new(text).map_err(|error| format!("the regular expression is invalid: {error}"))?;
-        self.spend(1000 + pattern.weight() * 256)?;
-        let pattern = Rc::new(pattern);
-        self.patterns.borrow_mut().push((text.clone(), pattern.clone()));
+        self.spend(10_000 + pattern.weight() * 64)?;
+        patterns.push((text.clone(), pattern.clone()));
         Ok(pattern)
     }
 }
