@@ -296,7 +296,6 @@ fn hostile_templates_are_refused() {
         "{{ $v := .Values }}{{ range 100000000 }}{{ $x := deepCopy $v }}{{ end }}".to_owned(),
         "{{ range 4000 }}{{ toPrettyJson (until 10000) }}{{ end }}".to_owned(),
     ] {
-        eprintln!("{}", &template[..template.len().min(100)]);
         let error = render_sample(&template).map(|out| out.len()).expect_err(&template[..template.len().min(200)]);
         assert!(!error.message.is_empty());
     }
@@ -316,7 +315,7 @@ fn strange_numbers_do_no_harm() {
             "{{ ago -9223372036854775808 | len | lt 1 }} {{ duration 9223372036854775807 | len | lt 1 }}",
             "true true",
         ),
-        ("{{ round 1e300 2147483647 }} {{ round 5 -400 }}", "NaN 0"),
+        ("{{ round 1e300 2147483647 }} {{ round 5 -400 }}", "+Inf 0"),
         (
             "{{ int 1e300 }} {{ int -1e300 }} {{ int \"99999999999999999999\" }}",
             "9223372036854775807 -9223372036854775808 0",

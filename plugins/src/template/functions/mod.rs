@@ -119,7 +119,7 @@ static FAMILIES: &[(&str, &[Function])] = &[
     ("Random text", random::FUNCTIONS),
     ("Arithmetic", math::FUNCTIONS),
     ("Sequences of numbers", integers::FUNCTIONS),
-    ("Defaults and choices", defaults::FUNCTIONS),
+    ("Defaults, choices and failure", defaults::FUNCTIONS),
     ("JSON", json_text::FUNCTIONS),
     ("Lists", lists::FUNCTIONS),
     ("Dictionaries", dicts::FUNCTIONS),
