@@ -87,12 +87,14 @@ impl<W: Write> Terminal<W> {
         let stage = self.paint(style, &report.stage);
         let (applied, skipped, failed) = (numbers.applied, numbers.skipped, numbers.failed);
         if self.planned {
-            let unknown = numbers.steps - applied - skipped - failed;
+            let unknown = match numbers.steps - applied - skipped - failed {
+                0 => String::new(),
+                unknown => format!(", {unknown} only a run can tell"),
+            };
             let changes = plural(numbers.changed, "change");
             return writeln!(
                 self.out,
-                "{stage}: {applied} would run, {unknown} cannot be told, {skipped} would be skipped, {failed} would fail; \
-                 {changes} to make"
+                "{stage}: {applied} would run, {skipped} would be skipped, {failed} would fail{unknown}; {changes} to make"
             );
         }
         let changes = plural(numbers.changed, "change");
