@@ -308,6 +308,10 @@ fn fields(at: Offset, value: &Value, names: &[&str]) -> Result<Value> {
         value = match &value {
             Value::Map(map) => map.get(name).unwrap_or(Value::Absent),
             Value::Absent => Value::Absent,
+            Value::Time(time) => match time.field(name) {
+                Some(value) => value,
+                None => return fail(at, format!("a time has no field `.{name}`; use `date`")),
+            },
             other => return fail(at, format!("{} has no field `.{name}`", other.noun())),
         };
     }

@@ -162,6 +162,10 @@ fn control_structures_are_those_of_go() {
         ("{{\n  1\n}}", "1"),
         ("{{ print \"}}\" }}", "}}"),
         ("é{{ 1 }}é", "é1é"),
+        (
+            "{{ now.Year }} {{ (now).Month }} {{ $t := now }}{{ $t.Weekday }} {{ now.Unix }}",
+            "2026 January Friday 1767323045",
+        ),
         ("{{ define \"x\" }}{{ end }}{{ define \"x\" }}a{{ end }}{{ template \"x\" }}", "a"),
     ]);
 }
@@ -208,6 +212,7 @@ fn mistakes_are_found_with_their_place_in_characters() {
         ("{{ range 1.5 }}{{ end }}", 1, 10, "`range` goes over lists, not over a number"),
         ("{{ range $i, $e := 3 }}{{ end }}", 1, 20, "a number gives one variable, not two"),
         ("{{ div 1 0 }}", 1, 4, "division by zero"),
+        ("{{ now.Format }}", 1, 4, "a time has no field `.Format`; use `date`"),
         ("{{ regexMatch \"(\" \"a\" }}", 1, 4, "the regular expression is invalid: missing `)`"),
         (
             "{{ set .Values.node \"hostname\" \"x\" }}",

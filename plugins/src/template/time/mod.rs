@@ -4,6 +4,7 @@ pub(super) mod duration;
 mod layout;
 
 use super::failure::Failure;
+use super::value::Value;
 use std::fmt;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -63,6 +64,24 @@ impl Time {
             nanoseconds: (total % 1_000_000_000) as u32,
             ..self.clone()
         }
+    }
+
+    /// What Go's methods without arguments give: `now.Year`.
+    pub(super) fn field(&self, name: &str) -> Option<Value> {
+        let civil = self.civil();
+        Some(match name {
+            "Year" => civil.year.into(),
+            "Month" => layout::MONTHS[(civil.month - 1) as usize].into(),
+            "Day" => civil.day.into(),
+            "YearDay" => civil.day_of_year.into(),
+            "Weekday" => layout::WEEKDAYS[civil.weekday].into(),
+            "Hour" => (civil.second_of_day / 3600).into(),
+            "Minute" => (civil.second_of_day / 60 % 60).into(),
+            "Second" => (civil.second_of_day % 60).into(),
+            "Nanosecond" => i64::from(self.nanoseconds).into(),
+            "Unix" => self.seconds.into(),
+            _ => return None,
+        })
     }
 
     fn civil(&self) -> Civil {
