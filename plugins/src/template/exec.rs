@@ -166,7 +166,7 @@ impl<'x, 't> Executor<'x, 't> {
     ) -> Result<Flow> {
         let at = place(pipeline);
         for (key, value) in entries {
-            self.environment.spend(1).or_else(|failure| fail(at, failure.0))?;
+            self.environment.step().or_else(|failure| fail(at, failure.0))?;
             let variables = self.variables.len();
             let both = [key, value.clone()];
             let values = if pipeline.variables.len() == 1 { &both[1..] } else { &both[..] };
@@ -192,7 +192,7 @@ impl<'x, 't> Executor<'x, 't> {
     }
 
     fn evaluate(&mut self, pipeline: &'x Pipeline<'t>, dot: &Value) -> Result<Value> {
-        self.environment.spend(1).or_else(|failure| fail(place(pipeline), failure.0))?;
+        self.environment.step().or_else(|failure| fail(place(pipeline), failure.0))?;
         let mut value = None;
         for command in &pipeline.commands {
             value = Some(self.command(command, dot, value)?);
@@ -297,7 +297,7 @@ impl<'x, 't> Executor<'x, 't> {
         if self.nesting > MAX_NESTING {
             return fail(at, format!("templates and their parts nest deeper than {MAX_NESTING} levels"));
         }
-        self.environment.spend(1).or_else(|failure| fail(at, failure.0))
+        self.environment.step().or_else(|failure| fail(at, failure.0))
     }
 }
 
@@ -308,6 +308,10 @@ fn fields(at: Offset, value: &Value, names: &[&str]) -> Result<Value> {
         value = match &value {
             Value::Map(map) => map.get(name).unwrap_or(Value::Absent),
             Value::Absent => Value::Absent,
+            Value::Time(time) => match time.field(name) {
+                Some(value) => value,
+                None => return fail(at, format!("a time has no field `.{name}`; use `date`")),
+            },
             other => return fail(at, format!("{} has no field `.{name}`", other.noun())),
         };
     }

@@ -9,7 +9,7 @@ pub(super) fn shortest(value: f64) -> String {
         return text.to_owned();
     }
     let (digits, exponent) = decimal(&format!("{value:e}"));
-    if exponent < -4 || exponent >= 6 { with_exponent(&digits, exponent, 'e') } else { format!("{value}") }
+    if !(-4..6).contains(&exponent) { with_exponent(&digits, exponent, 'e') } else { format!("{value}") }
 }
 
 /// `%e`.

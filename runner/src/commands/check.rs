@@ -1,6 +1,6 @@
 //! `cosette check`: everything that is wrong with documents, at once.
 
-use super::{machine, print_json, sources, status_of, wrong_usage};
+use super::{Machine, print_json, sources, status_of, wrong_usage};
 use crate::command_line::{Options, Sources};
 use crate::planner::plan;
 use crate::report::{Finding, plural};
@@ -15,7 +15,7 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
         Ok(sources) => sources,
         Err(message) => return Ok(wrong_usage(&message)),
     };
-    let documents = Documents::read(&sources, &machine()?);
+    let documents = Documents::read(&sources, &Machine::new()?.place());
     let number = documents.documents.len();
     let stages = documents.stages();
     let texts = documents.texts;

@@ -9,18 +9,18 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// How much work one rendering may take: every step costs one, every call the weight of its arguments and of its
-/// result. That is also the most memory it can come to hold. It takes well under a second.
-const WORK: usize = 64 << 20;
-/// What it costs to compile a pattern.
-const PATTERN_WORK: usize = 1 << 18;
+/// How much work one rendering may take: a step costs [`STEP`], a call the weight of its arguments and of its
+/// result. That is also about the most memory it can come to hold. All of it takes some tenths of a second.
+const WORK: usize = 32 << 20;
+/// What a step costs: an action, a turn of a loop.
+const STEP: usize = 16;
 
 /// The surroundings of one rendering.
 pub(in crate::template) struct Environment<'f> {
     facts: &'f Facts<'f>,
     work: Cell<usize>,
-    /// Patterns that were compiled already.
-    patterns: RefCell<Vec<(Rc<str>, Rc<Pattern>)>>,
+    /// The patterns that this rendering has used.
+    patterns: RefCell<Vec<(Rc<str>, Pattern)>>,
 }
 
 impl<'f> Environment<'f> {
@@ -33,6 +33,11 @@ impl<'f> Environment<'f> {
         let left = self.work.get().checked_sub(work);
         self.work.set(left.unwrap_or(0));
         left.map(|_| ()).ok_or_else(|| "the template takes too much work".into())
+    }
+
+    /// Takes a step.
+    pub(in crate::template) fn step(&self) -> Result<(), Failure> {
+        self.spend(STEP)
     }
 
     /// Calls a function. All arguments are light and flat enough to be walked.
@@ -74,17 +79,16 @@ impl<'f> Environment<'f> {
         }
     }
 
-    /// A compiled pattern.
-    pub(super) fn pattern(&self, text: &Rc<str>) -> Result<Rc<Pattern>, Failure> {
-        let known = self.patterns.borrow().iter().find(|(known, _)| known == text).map(|(_, p)| p.clone());
-        if let Some(pattern) = known {
-            return Ok(pattern);
+    /// A compiled pattern. The first use of each in a rendering is work.
+    pub(super) fn pattern(&self, text: &Rc<str>) -> Result<Pattern, Failure> {
+        let mut patterns = self.patterns.borrow_mut();
+        if let Some((_, known)) = patterns.iter().find(|(known, _)| known == text) {
+            return Ok(known.clone());
         }
-        self.spend(PATTERN_WORK)?;
         let pattern =
             Pattern::new(text).map_err(|error| format!("the regular expression is invalid: {error}"))?;
-        let pattern = Rc::new(pattern);
-        self.patterns.borrow_mut().push((text.clone(), pattern.clone()));
+        self.spend(10_000 + pattern.weight() * 64)?;
+        patterns.push((text.clone(), pattern.clone()));
         Ok(pattern)
     }
 }
