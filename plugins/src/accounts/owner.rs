@@ -3,7 +3,7 @@
 
 use crate::system::Owner;
 use crate::{System, accounts};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 /// The owner that `owner`, `group` and `owner_string` of a document ask for: names win over numbers, and of two
 /// numbers the one that is left out is 0, as in yip. Nothing when nobody is asked for.
@@ -38,16 +38,12 @@ pub(crate) fn resolve(sys: &System, owner: &str) -> Result<Owner> {
         (None, Ok(uid)) => (uid, accounts::user_by_id(sys, uid)?),
         (None, Err(_)) => bail!("no user {user:?} in /etc/passwd"),
     };
-    let gid = match group {
-        Some(group) => group_id(sys, group)?,
-        None => {
-            let unknown = || {
-                format!(
-                    "no user with the number {uid} in /etc/passwd, so its group is unknown: write `{uid}:GROUP`"
-                )
-            };
-            entry.with_context(unknown)?.owner.gid
-        }
+    let gid = match (group, entry) {
+        (Some(group), _) => group_id(sys, group)?,
+        (None, Some(entry)) => entry.owner.gid,
+        (None, None) => bail!(
+            "no user with the number {uid} in /etc/passwd, so its group is unknown: write `{uid}:GROUP`"
+        ),
     };
     Ok(Owner { uid: valid(uid)?, gid: valid(gid)? })
 }
