@@ -3,7 +3,7 @@
 use crate::executor::execute;
 use crate::planner::{Plan, plan};
 use crate::report::{Report, StepReport, Texts};
-use crate::source::{Loaded, Source, defaults, load};
+use crate::source::{Loaded, Place, Source, defaults, load};
 use cosette_plugins::System;
 use cosette_plugins::facts::Facts;
 use cosette_schema::{
@@ -40,9 +40,9 @@ pub struct Prepared {
 }
 
 impl Documents {
-    /// Reads sources; paths are those of `sys`.
-    pub fn read(sources: &[Source], sys: &System) -> Self {
-        let (loaded, findings) = load(sources, sys);
+    /// Reads sources; paths are those of `place`.
+    pub fn read(sources: &[Source], place: &Place) -> Self {
+        let (loaded, findings) = load(sources, place);
         let mut documents = Self { findings, ..Self::default() };
         for Loaded { origin, text } in loaded {
             let (document, findings) = parse(&text, &origin);
@@ -52,8 +52,8 @@ impl Documents {
     }
 
     /// Reads sources that hold dot notation.
-    pub fn read_dotted(sources: &[Source], sys: &System) -> Self {
-        let (loaded, findings) = load(sources, sys);
+    pub fn read_dotted(sources: &[Source], place: &Place) -> Self {
+        let (loaded, findings) = load(sources, place);
         let mut documents = Self { findings, ..Self::default() };
         for Loaded { origin, text } in loaded {
             let (document, findings) = parse_dot_notation(&text, &origin);
@@ -109,7 +109,7 @@ impl Prepared {
         let mut sources = defaults(sys);
         sources.extend_from_slice(also);
         sources.extend(setup_sources(&cmdline, sys, &mut findings));
-        let mut prepared = Documents::read(&sources, sys).plan(stage);
+        let mut prepared = Documents::read(&sources, &Place::root(sys)).plan(stage);
         let origin = Origin::new("kernel command line");
         let mut dotted = Documents::dotted(&cmdline, &origin).plan(stage);
         prepared.plan.steps.append(&mut dotted.plan.steps);

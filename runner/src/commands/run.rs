@@ -1,6 +1,6 @@
 //! `cosette run` and `cosette apply`.
 
-use super::{exit_status, machine, plan_of, print_json, sources, wrong_usage};
+use super::{Machine, exit_status, plan_of, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
 use crate::report::{Report, store};
 use crate::stage::{Documents, Prepared};
@@ -33,9 +33,9 @@ pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
     };
     let sys = options.system(Mode::Apply)?;
     let documents = if arguments.dotted {
-        Documents::read_dotted(&sources, &machine()?)
+        Documents::read_dotted(&sources, &Machine::new()?.place())
     } else {
-        Documents::read(&sources, &machine()?)
+        Documents::read(&sources, &Machine::new()?.place())
     };
     let nothing_is_valid = documents.nothing_is_valid();
     let report = execute(options, plan_of(options, documents, &arguments.stage), &sys, |report| {
