@@ -264,7 +264,8 @@ impl<'x, 't> Executor<'x, 't> {
     }
 
     fn set(&mut self, name: &'t str, value: Value, assigns: bool) {
-        match self.variables.iter_mut().rev().find(|(known, _)| *known == name).filter(|_| assigns) {
+        let existing = self.variables.iter_mut().rev().find(|(known, _)| assigns && *known == name);
+        match existing {
             Some((_, variable)) => *variable = value,
             None => self.variables.push((name, value)),
         }

@@ -17,9 +17,9 @@ pub(super) const MAX_DEPTH: usize = 100;
 /// How much one value may weigh, in about the bytes of memory that it takes.
 pub(super) const MAX_WEIGHT: usize = 4 << 20;
 /// What an element of a list weighs besides its text.
-const ELEMENT: usize = 16;
+pub(super) const ELEMENT: usize = 32;
 /// What an entry of a dictionary weighs besides its texts.
-const ENTRY: usize = 64;
+pub(super) const ENTRY: usize = 96;
 
 /// A value.
 #[derive(Clone, Debug)]

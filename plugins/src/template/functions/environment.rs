@@ -15,6 +15,8 @@ const WORK: usize = 32 << 20;
 /// What a step costs: an action, a turn of a loop.
 const STEP: usize = 16;
 
+/// How many patterns are kept; beyond that, the last one makes room.
+const KEPT_PATTERNS: usize = 32;
 /// How many random bytes are asked for at once.
 const RANDOM_STORE: usize = 512;
 
@@ -103,6 +105,7 @@ impl<'f> Environment<'f> {
         let pattern =
             Pattern::new(text).map_err(|error| format!("the regular expression is invalid: {error}"))?;
         self.spend(10_000 + pattern.weight() * 64)?;
+        patterns.truncate(KEPT_PATTERNS - 1);
         patterns.push((text.clone(), pattern.clone()));
         Ok(pattern)
     }

@@ -42,6 +42,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             for range in pattern.find_all(text).take(most) {
                 search(call.environment, &pattern, &text[range.end..])?;
                 found.push(text[range].to_owned());
+                value::check_weight(found.len() * value::ELEMENT)?;
             }
             Ok(from_texts(found))
         },
@@ -68,8 +69,9 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |call| {
             let (pattern, text) = (call.environment.pattern(call.text(0)?)?, call.text(1)?);
             search(call.environment, &pattern, text)?;
-            for range in pattern.find_all(text) {
+            for (count, range) in pattern.find_all(text).enumerate() {
                 search(call.environment, &pattern, &text[range.end..])?;
+                value::check_weight(count * value::ELEMENT)?;
             }
             let parts = pattern.split(text, usize::try_from(call.int(2)?).ok());
             Ok(from_texts(parts.into_iter().map(str::to_owned)))

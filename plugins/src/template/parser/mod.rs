@@ -13,6 +13,10 @@ use std::borrow::Cow;
 const MAX_NESTING: usize = 50;
 /// How many nodes, commands and operands a template may have.
 const MAX_NODES: usize = 200_000;
+/// How many variables may exist at one place, and how many templates may be defined: both are searched in order.
+const MAX_NAMES: usize = 250;
+/// How many facts are told apart; a template that names more gets all.
+const MAX_NEEDS: usize = 64;
 
 /// Parses a template.
 pub(super) fn parse(source: &str) -> Result<Template<'_>, SyntaxError> {
@@ -108,10 +112,14 @@ impl<'t> Parser<'t> {
         // As in Go, an empty definition gives way to another one.
         let empty =
             |body: &Body| body.iter().all(|node| matches!(node, Node::Text(t) if t.trim().is_empty()));
+        let count = self.template.defined.len();
         match self.template.defined.iter_mut().find(|(defined, _)| *defined == name) {
             Some((_, defined)) if empty(defined) => *defined = body,
             Some(_) if empty(&body) => {}
             Some(_) => return error(at, &format!("the template `{name}` is defined a second time")),
+            None if count >= MAX_NAMES => {
+                return error(at, &format!("more than {MAX_NAMES} templates are defined"));
+            }
             None => self.template.defined.push((name, body)),
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! Pipelines: declarations, commands, operands, and the facts that they name.
 
-use super::{Parser, Result, error, unquote};
+use super::{MAX_NAMES, MAX_NEEDS, Parser, Result, error, unquote};
 use crate::template::ast::{Command, Operand, Pipeline, Term};
 use crate::template::functions;
 use crate::template::lexer::{Kind, Token};
@@ -24,6 +24,9 @@ impl<'t> Parser<'t> {
                 // What is declared exists from here on.
                 if !assigns {
                     self.variables.extend(&variables);
+                }
+                if self.variables.len() > MAX_NAMES {
+                    return error(token.at, &format!("more than {MAX_NAMES} variables exist here"));
                 }
                 return Ok(Pipeline { variables, assigns, commands });
             }
@@ -64,8 +67,8 @@ impl<'t> Parser<'t> {
                 Kind::Declare | Kind::Assign => {
                     variables.push(name);
                     let assigns = operator.kind == Kind::Assign;
-                    if let Some(unknown) = variables.iter().find(|name| !self.variables.contains(name))
-                        && assigns
+                    if assigns
+                        && let Some(unknown) = variables.iter().find(|name| !self.variables.contains(name))
                     {
                         return error(
                             token.at,
@@ -161,12 +164,14 @@ impl<'t> Parser<'t> {
             [] => needs.everything |= whole,
             ["Values"] => needs.all_values = true,
             ["Values", object, ..] => {
-                if !needs.values.contains(object) {
+                needs.all_values |= needs.values.len() >= MAX_NEEDS;
+                if !needs.all_values && !needs.values.contains(object) {
                     needs.values.push(object);
                 }
             }
             [name, ..] => {
-                if !needs.names.contains(name) {
+                needs.everything |= needs.names.len() >= MAX_NEEDS;
+                if !needs.everything && !needs.names.contains(name) {
                     needs.names.push(name);
                 }
             }
