@@ -275,6 +275,8 @@ fn hostile_templates_are_refused() {
         "{{ range 100000 }}{{ repeat 1000000 \"x\" }}{{ end }}".to_owned(),
         "{{ range 100000 }}{{ sha256sum (repeat 1000000 \"x\") }}{{ end }}".to_owned(),
         "{{ randAlphaNum 1000000000 }}".to_owned(),
+        "{{ range 100000 }}{{ $x := shuffle (repeat 10000 \"a\") }}{{ end }}".to_owned(),
+        "{{ range 100000 }}{{ $x := randAscii 100000 }}{{ end }}".to_owned(),
         "{{ printf \"%999999d\" (until 100000) }}".to_owned(),
         doubling.to_owned(),
         "{{ $x := list 1 }}{{ range 100 }}{{ $x = concat $x $x }}{{ end }}".to_owned(),
