@@ -8,7 +8,7 @@ mod try_stage;
 
 use crate::command_line::{Colour, Command, CommandLine, Options};
 use crate::report::{Report, Terminal, Texts, excerpt, plain};
-use crate::source::{Place, Source};
+use crate::source::{DEFAULT_DIRECTORIES, Place, Source};
 use crate::stage::{Documents, Prepared};
 use anyhow::{Context, Result};
 use cosette_plugins::System;
@@ -130,6 +130,16 @@ fn plan_of(options: &Options, documents: Documents, stage: &str) -> Prepared {
         let _ = writeln!(stderr(), "note: the sources have no stage `{stage}`; {hint}");
     }
     documents.plan(stage)
+}
+
+/// The plan of a stage of the default sources, and of further ones.
+fn plan_of_defaults(options: &Options, stage: &str, also: &[Source], sys: &System) -> Prepared {
+    let prepared = Prepared::defaults(stage, also, sys);
+    if prepared.sources == 0 && prepared.plan.steps.is_empty() && !options.quiet {
+        let directories = DEFAULT_DIRECTORIES.join(", ");
+        let _ = writeln!(stderr(), "note: there is nothing to run: none of {directories} exists");
+    }
+    prepared
 }
 
 /// Wrong usage that clap does not see: a sentence for standard error, and its exit status.

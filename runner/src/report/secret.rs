@@ -87,7 +87,7 @@ fn is_item(line: &str) -> bool {
 /// The key with which a line begins.
 fn key(line: &str) -> Option<&str> {
     let (key, _) = line.split_once(':')?;
-    Some(key.trim_matches(|c| no_name(c)))
+    Some(key.trim_matches(no_name))
 }
 
 fn no_name(c: char) -> bool {
