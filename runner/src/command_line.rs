@@ -95,7 +95,6 @@ pub struct Apply {
 
 /// Arguments of `plan` and `try`.
 #[derive(Debug, Clone, Args)]
-#[command(override_usage = "cosette plan [OPTIONS] STAGE\n       cosette plan [OPTIONS] -s STAGE SOURCE...")]
 pub struct Selection {
     /// The stage, when sources are given
     #[arg(short, long)]
@@ -130,11 +129,11 @@ impl CommandLine {
                         "cosette {name} [OPTIONS] STAGE\n       cosette {name} [OPTIONS] -s STAGE SOURCE..."
                     )
                 };
-                let command = Self::command()
+                let mut command = Self::command()
                     .mut_subcommand("plan", |command| command.override_usage(usage("plan")))
                     .mut_subcommand("try", |command| command.override_usage(usage("try")));
-                let matches = command.clone().try_get_matches_from(arguments)?;
-                Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command.clone()))
+                let matches = command.try_get_matches_from_mut(arguments)?;
+                Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
             }
         }
     }

@@ -115,7 +115,6 @@ impl Prepared {
         prepared.plan.steps.append(&mut dotted.plan.steps);
         findings.append(&mut prepared.findings);
         findings.append(&mut dotted.findings);
-        prepared.texts.insert(&origin, cmdline);
         Self { findings, ..prepared }
     }
 

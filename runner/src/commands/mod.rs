@@ -7,7 +7,7 @@ mod status;
 mod try_stage;
 
 use crate::command_line::{Colour, Command, CommandLine, Options};
-use crate::report::{Report, Terminal, Texts, excerpt};
+use crate::report::{Report, Terminal, Texts, excerpt, plain};
 use crate::source::{Place, Source};
 use crate::stage::{Documents, Prepared};
 use anyhow::{Context, Result};
@@ -66,13 +66,22 @@ impl Options {
         Terminal::new(stdout().lock(), self.colour(), self.detail(), mode)
     }
 
-    /// Findings about documents go to standard error, with the lines they are about.
-    fn print_findings(&self, findings: &[Diagnostic], texts: &Texts) {
+    /// Findings about documents go to standard error. `run` and `apply` print them like this, since a journal
+    /// may keep it: no line of a document is shown.
+    fn print_findings(&self, findings: &[Diagnostic]) {
+        let mut out = stderr().lock();
+        for finding in findings {
+            // Nobody is left to be told when standard error is gone.
+            let _ = writeln!(out, "{}", plain(&finding.into()));
+        }
+    }
+
+    /// Findings with the lines they are about, for somebody who asked.
+    fn print_excerpts(&self, findings: &[Diagnostic], texts: &Texts) {
         let colour = self.color == Colour::Always
             || self.color == Colour::Auto && stderr().is_terminal() && colour_is_welcome();
         let mut out = stderr().lock();
         for finding in findings {
-            // Nobody is left to be told when standard error is gone.
             let _ = writeln!(out, "{}\n", excerpt(finding, texts, colour));
         }
     }

@@ -19,6 +19,7 @@ pub(super) fn plan(options: &Options, arguments: &Selection) -> Result<u8> {
         Err(message) => return Ok(wrong_usage(&message)),
     };
     let nothing_is_valid = prepared.nothing_is_valid();
+    options.print_excerpts(&prepared.findings, &prepared.texts);
     let report = execute(options, prepared, &sys, |report| finish(options, report))?;
     Ok(exit_status(&report, nothing_is_valid))
 }

@@ -15,17 +15,22 @@ const WORK: usize = 32 << 20;
 /// What a step costs: an action, a turn of a loop.
 const STEP: usize = 16;
 
+/// How many random bytes are asked for at once.
+const RANDOM_STORE: usize = 512;
+
 /// The surroundings of one rendering.
 pub(in crate::template) struct Environment<'f> {
     facts: &'f Facts<'f>,
     work: Cell<usize>,
+    /// Random bytes that are not used yet.
+    random: RefCell<Vec<[u8; 8]>>,
     /// The patterns that this rendering has used.
     patterns: RefCell<Vec<(Rc<str>, Pattern)>>,
 }
 
 impl<'f> Environment<'f> {
     pub(in crate::template) fn new(facts: &'f Facts<'f>) -> Self {
-        Self { facts, work: Cell::new(WORK), patterns: RefCell::default() }
+        Self { facts, work: Cell::new(WORK), random: RefCell::default(), patterns: RefCell::default() }
     }
 
     /// Takes a share of the work that is left.
@@ -66,17 +71,27 @@ impl<'f> Environment<'f> {
     }
 
     /// A random number below `limit`, which must not be 0; each is as likely as the others.
-    pub(super) fn random_below(&self, limit: u64) -> u64 {
+    pub(super) fn random_below(&self, limit: u64) -> Result<u64, Failure> {
         // Numbers above the last multiple of the limit would favour the small ones.
         let usable = u64::MAX - u64::MAX % limit;
         loop {
-            let mut bytes = [0; 8];
-            self.random(&mut bytes);
-            let number = u64::from_le_bytes(bytes);
+            let number = u64::from_le_bytes(self.random_bytes()?);
             if number < usable {
-                return number % limit;
+                return Ok(number % limit);
             }
         }
+    }
+
+    /// Eight bytes out of a store, since to ask the kernel for each number would take most of the time.
+    fn random_bytes(&self) -> Result<[u8; 8], Failure> {
+        let mut store = self.random.borrow_mut();
+        if store.is_empty() {
+            self.spend(RANDOM_STORE)?;
+            let mut bytes = [0; RANDOM_STORE];
+            self.random(&mut bytes);
+            *store = bytes.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).collect();
+        }
+        store.pop().ok_or_else(|| "there are no random numbers".into())
     }
 
     /// A compiled pattern. The first use of each in a rendering is work.
