@@ -2,6 +2,8 @@
 //!
 //! The list of effects is the plan, the report, the provenance for `explain` and the expectation of tests.
 
+use std::ffi::OsStr;
+
 /// One thing that was done, or found to be so already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effect {
@@ -30,6 +32,15 @@ pub enum Diff {
     Hidden(&'static str),
     /// Attributes: `mode 0644 -> 0600`.
     Attributes(String),
+}
+
+impl Diff {
+    /// Why the content of a file of this name is never shown, whatever its mode: password hashes stay secret
+    /// even where a machine has them lying open.
+    pub fn hidden_by_name(name: &OsStr) -> Option<&'static str> {
+        let databases = ["shadow", "shadow-", "gshadow", "gshadow-"];
+        databases.iter().any(|database| name == *database).then_some("it holds password hashes")
+    }
 }
 
 /// The kinds of things that are done.

@@ -51,7 +51,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Url(url) => f.write_str(url),
+            Self::Url(url) => f.write_str(&without_secrets(url)),
             Self::Stdin => f.write_str("<stdin>"),
             Self::Builtin => f.write_str("builtin:"),
         }
@@ -75,6 +75,15 @@ impl<'s> Place<'s> {
     fn at(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
     }
+}
+
+/// A URL as it is shown: user names, passwords and queries, which may hold tokens, are left out.
+fn without_secrets(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let server = server.rsplit('@').next().unwrap_or_default();
+    let (path, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
+    format!("{scheme}://{server}{path}{}", if query.is_empty() { "" } else { "?..." })
 }
 
 /// A text and where it came from.
@@ -115,8 +124,10 @@ impl Reader<'_> {
         match source {
             Source::Path(path) => self.path(path),
             Source::Url(url) => match fetch::text(url, LARGEST) {
-                Ok(bytes) => self.bytes(Origin::new(url.as_str()), bytes),
-                Err(error) => self.unreadable(url, format!("cannot be fetched: {error:#}"), None),
+                Ok(bytes) => self.bytes(Origin::new(without_secrets(url)), bytes),
+                Err(error) => {
+                    self.unreadable(without_secrets(url), format!("cannot be fetched: {error:#}"), None)
+                }
             },
             Source::Stdin => {
                 let mut bytes = Vec::new();
@@ -141,7 +152,7 @@ impl Reader<'_> {
                 "there is no such file or directory",
                 Some("a source is a file, a directory, a URL, `-` or `builtin:`"),
             ),
-            Err(error) => self.unreadable(path.display(), format!("{error:#}"), None),
+            Err(error) => self.refused(path, &error),
         }
     }
 
@@ -150,7 +161,7 @@ impl Reader<'_> {
     fn directory(&mut self, path: &Path) {
         let names = match self.place.sys.read_dir(self.place.at(path)) {
             Ok(names) => names.unwrap_or_default(),
-            Err(error) => return self.unreadable(path.display(), format!("{error:#}"), None),
+            Err(error) => return self.refused(path, &error),
         };
         for name in names {
             let child = path.join(name);
@@ -159,7 +170,7 @@ impl Reader<'_> {
                 Ok(Some(found)) if found.kind == Kind::Directory => self.directory(&child),
                 Ok(_) if yaml => self.file(&child),
                 Ok(_) => {}
-                Err(error) => self.unreadable(child.display(), format!("{error:#}"), None),
+                Err(error) => self.refused(&child, &error),
             }
         }
     }
@@ -170,17 +181,22 @@ impl Reader<'_> {
                 let help = "a directory among documents must not be called like one: rename it";
                 self.unreadable(path.display(), "is a directory, not a document", Some(help));
             }
+            // Opening one could wait for ever, or do something: devices are not even opened.
+            Ok(Some(found)) if found.kind != Kind::File => {
+                let help = "a document is a regular file; `-` reads standard input";
+                self.unreadable(path.display(), format!("is {}, not a document", found.kind), Some(help));
+            }
             Ok(Some(found)) if found.size > LARGEST => self.too_large(path.display()),
             Ok(Some(_)) => match self.place.sys.read(self.place.at(path)) {
                 Ok(Some(bytes)) => self.bytes(Origin::new(path.to_string_lossy()), bytes),
                 Ok(None) => {}
-                Err(error) => self.unreadable(path.display(), format!("{error:#}"), None),
+                Err(error) => self.refused(path, &error),
             },
             Ok(None) => {
                 let help = "the link leads nowhere: mend or remove it";
                 self.unreadable(path.display(), "there is no such file", Some(help));
             }
-            Err(error) => self.unreadable(path.display(), format!("{error:#}"), None),
+            Err(error) => self.refused(path, &error),
         }
     }
 
@@ -197,6 +213,11 @@ impl Reader<'_> {
     fn too_large(&mut self, what: impl fmt::Display) {
         let help = "put large content into an image, or let a step download it";
         self.unreadable(what, format!("is larger than {} MiB", LARGEST >> 20), Some(help));
+    }
+
+    /// What the kernel has against a path, without the path itself: the finding begins with it.
+    fn refused(&mut self, path: &Path, error: &anyhow::Error) {
+        self.unreadable(path.display(), format!("cannot be read: {}", error.root_cause()), None);
     }
 
     fn unreadable(&mut self, what: impl fmt::Display, message: impl Into<String>, help: Option<&str>) {

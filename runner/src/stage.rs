@@ -37,6 +37,8 @@ pub struct Prepared {
     pub findings: Vec<Diagnostic>,
     /// The texts that findings may point into.
     pub texts: Texts,
+    /// The number of documents that were read.
+    pub sources: usize,
 }
 
 impl Documents {
@@ -93,10 +95,11 @@ impl Documents {
 
     /// Orders the steps of a stage.
     pub fn plan(self, stage: &str) -> Prepared {
+        let sources = self.documents.len();
         let mut plan = plan(stage, self.documents);
         let mut findings = self.findings;
         findings.append(&mut plan.findings);
-        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts }
+        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts, sources }
     }
 }
 
@@ -115,7 +118,6 @@ impl Prepared {
         prepared.plan.steps.append(&mut dotted.plan.steps);
         findings.append(&mut prepared.findings);
         findings.append(&mut dotted.findings);
-        prepared.texts.insert(&origin, cmdline);
         Self { findings, ..prepared }
     }
 

@@ -1,6 +1,7 @@
 //! Findings: what is wrong with a text, where, and what to do about it.
 
 use crate::Span;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -37,7 +38,7 @@ pub enum Severity {
 }
 
 /// One finding.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
@@ -114,8 +115,10 @@ impl Findings {
         self.has_errors
     }
 
-    /// All findings in the order they were made; of very many the first, and one that says how many there are more.
+    /// All findings in the order they were made, each once: what stands at an anchor is found again at each of
+    /// its aliases. Of very many the first, and one that says how many there are more.
     pub fn into_vec(mut self) -> Vec<Diagnostic> {
+        distinct(&mut self.list);
         if let Some((_, count)) = self.beyond {
             let severity = if self.has_errors { Severity::Error } else { Severity::Warning };
             let message = format!("{count} more findings are not shown");
@@ -136,6 +139,12 @@ impl Findings {
     }
 }
 
+/// Takes out what was found before: the same message about the same place.
+pub fn distinct(findings: &mut Vec<Diagnostic>) {
+    let mut seen = HashSet::new();
+    findings.retain(|finding| seen.insert(finding.clone()));
+}
+
 #[cfg(test)]
 impl Findings {
     /// Findings that were taken out before.
@@ -148,6 +157,18 @@ impl Findings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_found_again_at_the_same_place_is_told_once() {
+        let mut findings = Findings::new(Origin::new("test"));
+        let place = |line| Span { line, column: 1, start: 0, end: 0 };
+        for line in [1, 2, 1] {
+            findings.warn(place(line), "message").help("help");
+        }
+        findings.error(place(1), "message").help("help");
+        let lines: Vec<_> = findings.into_vec().iter().map(|found| found.span.unwrap().line).collect();
+        assert_eq!(lines, [1, 2, 1]);
+    }
 
     #[test]
     fn a_million_findings_become_a_thousand_and_their_number() {

@@ -27,6 +27,9 @@ impl System {
         if self.tree.is_disk() {
             return Ok(None);
         }
+        if let Some(reason) = Diff::hidden_by_name(place.name()?) {
+            return Ok(Some(Diff::Hidden(reason)));
+        }
         let old = before.map(|found| &found.metadata);
         if let Some(hidden) = hidden(old, after, content) {
             return Ok(Some(hidden));
@@ -96,6 +99,10 @@ mod tests {
         assert_eq!(shown(File::new("/new2", vec![b'x'; SHOWN + 1])), Some(LARGE));
         assert_eq!(shown(File::new("/binary", "text")), Some(BINARY));
         assert_eq!(shown(File::new("/text", "a\0b")), Some(BINARY));
+        assert_eq!(
+            shown(File::new("/shadow", "root:s3cret").mode(0o644)),
+            Some(Diff::Hidden("it holds password hashes"))
+        );
         let attributes = shown(File::new("/text", "a\0b").mode(0o600));
         assert_eq!(attributes, Some(Diff::Attributes("mode 0644 -> 0600".into())));
         scratch.put("/gone", "bye", 0o644);

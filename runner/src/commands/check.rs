@@ -6,7 +6,7 @@ use crate::planner::plan;
 use crate::report::{Finding, plural};
 use crate::stage::Documents;
 use anyhow::Result;
-use cosette_schema::{Diagnostic, Severity};
+use cosette_schema::{Diagnostic, Severity, distinct};
 use std::io::{Write, stdout};
 
 /// Checks the given sources: each document by itself, every step of every stage, and their order.
@@ -28,13 +28,14 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
         let steps = plan.steps.into_iter().map(|planned| planned.step);
         findings.extend(steps.flat_map(|step| step.findings.into_iter().chain(step.not_yet)));
     }
+    distinct(&mut findings);
     findings.sort_by(|one, other| place(one).cmp(&place(other)));
     let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
     if options.json {
         let diagnostics: Vec<Finding> = findings.iter().map(Finding::from).collect();
         print_json(&serde_json::json!({ "diagnostics": diagnostics }))?;
     } else {
-        options.print_findings(&findings, &texts);
+        options.print_excerpts(&findings, &texts);
         if !options.quiet {
             let (documents, steps) = (plural(number, "document"), plural(steps, "step"));
             let (errors, warnings) = (plural(errors, "error"), plural(findings.len() - errors, "warning"));

@@ -7,8 +7,8 @@ mod status;
 mod try_stage;
 
 use crate::command_line::{Colour, Command, CommandLine, Options};
-use crate::report::{Report, Terminal, Texts, excerpt};
-use crate::source::{Place, Source};
+use crate::report::{Report, Terminal, Texts, excerpt, plain};
+use crate::source::{DEFAULT_DIRECTORIES, Place, Source};
 use crate::stage::{Documents, Prepared};
 use anyhow::{Context, Result};
 use cosette_plugins::System;
@@ -66,13 +66,22 @@ impl Options {
         Terminal::new(stdout().lock(), self.colour(), self.detail(), mode)
     }
 
-    /// Findings about documents go to standard error, with the lines they are about.
-    fn print_findings(&self, findings: &[Diagnostic], texts: &Texts) {
+    /// Findings about documents go to standard error. `run` and `apply` print them like this, since a journal
+    /// may keep it: no line of a document is shown.
+    fn print_findings(&self, findings: &[Diagnostic]) {
+        let mut out = stderr().lock();
+        for finding in findings {
+            // Nobody is left to be told when standard error is gone.
+            let _ = writeln!(out, "{}", plain(&finding.into()));
+        }
+    }
+
+    /// Findings with the lines they are about, for somebody who asked.
+    fn print_excerpts(&self, findings: &[Diagnostic], texts: &Texts) {
         let colour = self.color == Colour::Always
             || self.color == Colour::Auto && stderr().is_terminal() && colour_is_welcome();
         let mut out = stderr().lock();
         for finding in findings {
-            // Nobody is left to be told when standard error is gone.
             let _ = writeln!(out, "{}\n", excerpt(finding, texts, colour));
         }
     }
@@ -121,6 +130,16 @@ fn plan_of(options: &Options, documents: Documents, stage: &str) -> Prepared {
         let _ = writeln!(stderr(), "note: the sources have no stage `{stage}`; {hint}");
     }
     documents.plan(stage)
+}
+
+/// The plan of a stage of the default sources, and of further ones.
+fn plan_of_defaults(options: &Options, stage: &str, also: &[Source], sys: &System) -> Prepared {
+    let prepared = Prepared::defaults(stage, also, sys);
+    if prepared.sources == 0 && prepared.plan.steps.is_empty() && !options.quiet {
+        let directories = DEFAULT_DIRECTORIES.join(", ");
+        let _ = writeln!(stderr(), "note: there is nothing to run: none of {directories} exists");
+    }
+    prepared
 }
 
 /// Wrong usage that clap does not see: a sentence for standard error, and its exit status.

@@ -1,6 +1,6 @@
 //! `cosette run` and `cosette apply`.
 
-use super::{Machine, exit_status, plan_of, print_json, sources, wrong_usage};
+use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
 use crate::report::{Report, store};
 use crate::stage::{Documents, Prepared};
@@ -16,8 +16,9 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
         Err(message) => return Ok(wrong_usage(&message)),
     };
     let sys = options.system(Mode::Apply)?;
-    let prepared = Prepared::defaults(&arguments.stage, &also, &sys);
+    let prepared = plan_of_defaults(options, &arguments.stage, &also, &sys);
     let nothing_is_valid = prepared.nothing_is_valid();
+    options.print_findings(&prepared.findings);
     let report = execute(options, prepared, &sys, |report| finish(options, report))?;
     if let Err(error) = store::save(&report, &sys) {
         let _ = writeln!(stderr(), "warning: the report is not kept: {error:#}");
@@ -38,9 +39,9 @@ pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
         Documents::read(&sources, &Machine::new()?.place())
     };
     let nothing_is_valid = documents.nothing_is_valid();
-    let report = execute(options, plan_of(options, documents, &arguments.stage), &sys, |report| {
-        finish(options, report)
-    })?;
+    let prepared = plan_of(options, documents, &arguments.stage);
+    options.print_findings(&prepared.findings);
+    let report = execute(options, prepared, &sys, |report| finish(options, report))?;
     Ok(exit_status(&report, nothing_is_valid))
 }
 
@@ -51,7 +52,6 @@ pub(super) fn execute(
     sys: &System,
     finish: impl FnOnce(&Report) -> Result<()>,
 ) -> Result<Report> {
-    options.print_findings(&prepared.findings, &prepared.texts);
     let mut terminal = options.terminal(sys.mode());
     let report = prepared.execute(sys, |step| {
         if !options.json {

@@ -1,11 +1,11 @@
 //! `cosette try`: a stage runs for real in a throw-away copy of the then its changes are listed.
 
 use super::run::execute;
-use super::{Machine, exit_status, plan_of, print_json, sources, wrong_usage};
+use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Options, Selection};
 use crate::report::{Report, Terminal};
 use crate::sandbox::{self, Change, Changes, Entry, PretendedOwners, View};
-use crate::stage::{Documents, Prepared};
+use crate::stage::Documents;
 use anyhow::{Context, Result};
 use cosette_plugins::System;
 use cosette_plugins::system::{Host, Live, Metadata, Mode};
@@ -30,13 +30,14 @@ pub(super) fn try_stage(options: &Options, arguments: &Selection) -> Result<u8> 
     // Documents may lie outside the root, and nothing outside can be reached once the view is built.
     let prepared = match named {
         Some(sources) => plan_of(options, Documents::read(&sources, &Machine::new()?.place()), stage),
-        None => Prepared::defaults(stage, &[], &options.system(Mode::Plan)?),
+        None => plan_of_defaults(options, stage, &[], &options.system(Mode::Plan)?),
     };
     let nothing_is_valid = prepared.nothing_is_valid();
     let view = inside.build(&options.root)?;
     let host: Arc<dyn Host> =
         if view.pretends_owners() { Arc::new(PretendedOwners::new(Live)) } else { Arc::new(Live) };
     let sys = System::new(view.root(), host, Mode::Apply).context("cannot use the view as the root")?;
+    options.print_excerpts(&prepared.findings, &prepared.texts);
     let report = execute(options, prepared, &sys, |report| {
         let changes = view.changes(&|device, inode, found| sys.host().owner(device, inode, found))?;
         if options.json {

@@ -3,11 +3,12 @@
 //! **Architecture invariant:** a report holds no secret. It names documents, lines and paths; never content,
 //! never the text of a command.
 
+mod secret;
 mod snippet;
 pub mod store;
 mod terminal;
 
-pub use snippet::{Texts, excerpt};
+pub use snippet::{Texts, excerpt, plain};
 pub use terminal::{Terminal, plural};
 
 use crate::planner::Planned;
@@ -242,6 +243,13 @@ impl Report {
                 self.result = Outcome::Failed;
             }
         }
+        // Steps that share an anchor share what is found there.
+        let known = |warning: &Finding| {
+            let latest = self.diagnostics.iter().rev();
+            let mut of_document = latest.take_while(|known| known.source == warning.source);
+            of_document.any(|known| known == warning)
+        };
+        step.warnings.retain(|warning| !known(warning));
         self.diagnostics.append(&mut step.warnings);
         if let Some(sentence) = step.no_commands.take() {
             let finding = Finding {

@@ -1,6 +1,9 @@
 //! Findings with an excerpt of the text they are about, in the manner of rustc.
+//!
+//! **Invariant:** an excerpt shows no line that may hold a secret; [`line_to_show`] decides.
 
 use super::Finding;
+use super::secret::line_to_show;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use cosette_schema::{Diagnostic, Origin, Severity};
 use std::collections::BTreeMap;
@@ -21,7 +24,7 @@ impl Texts {
     }
 }
 
-/// A finding as people read it: with the line it is about, if the text is at hand.
+/// A finding as people read it: with the line it is about, if the text is at hand and the line holds no secret.
 pub fn excerpt(diagnostic: &Diagnostic, texts: &Texts, colour: bool) -> String {
     let level = match diagnostic.severity {
         Severity::Warning => Level::WARNING,
@@ -30,18 +33,20 @@ pub fn excerpt(diagnostic: &Diagnostic, texts: &Texts, colour: bool) -> String {
     let (Some(span), Some(text)) = (diagnostic.span, texts.get(&diagnostic.origin)) else {
         return plain(&Finding::from(diagnostic));
     };
-    let (start, end) = (span.start as usize, span.end as usize);
-    let end = end.max(start + 1).min(text.len());
-    let Some(line) = text.get(start..).and_then(|rest| rest.split('\n').next()) else {
-        return plain(&Finding::from(diagnostic));
+    let title = level.primary_title(diagnostic.message.as_str());
+    let path = diagnostic.origin.as_str();
+    let shown = line_to_show(text, span.range(text));
+    let mut group: Group = match &shown {
+        Some((line, marked)) => title.element(
+            Snippet::source(line.as_str())
+                .path(path)
+                .line_start(span.line as usize)
+                .annotation(AnnotationKind::Primary.span(marked.clone())),
+        ),
+        None => title.element(
+            annotate_snippets::Origin::path(path).line(span.line as usize).char_column(span.column as usize),
+        ),
     };
-    // A span over many lines is shown by its first one.
-    let end = end.min(start + line.trim_end().len().max(1)).max(start).min(text.len());
-    let snippet = Snippet::source(text)
-        .path(diagnostic.origin.as_str())
-        .line_start(1)
-        .annotation(AnnotationKind::Primary.span(start..end));
-    let mut group: Group = level.primary_title(diagnostic.message.as_str()).element(snippet);
     if let Some(help) = &diagnostic.help {
         group = group.element(Level::HELP.message(help.as_str()));
     }
@@ -50,7 +55,7 @@ pub fn excerpt(diagnostic: &Diagnostic, texts: &Texts, colour: bool) -> String {
 }
 
 /// A finding on one line, for where there is no text to show.
-pub(super) fn plain(finding: &Finding) -> String {
+pub fn plain(finding: &Finding) -> String {
     let mut line = format!("{}: {}", finding.severity, finding.source);
     if let (Some(at), Some(column)) = (finding.line, finding.column) {
         line += &format!(":{at}:{column}");

@@ -94,6 +94,9 @@ fn content(side: Option<&Side>, public: bool) -> Option<std::result::Result<Stri
             Some(target(side).map(|target| target.display().to_string()).map_err(|_| UNREADABLE))
         }
         Kind::File if !public || side.metadata.mode & 0o004 == 0 => Some(Err(PRIVATE)),
+        Kind::File if let Some(reason) = side.path.file_name().and_then(Diff::hidden_by_name) => {
+            Some(Err(reason))
+        }
         Kind::File if side.metadata.size > LARGEST_TEXT => Some(Err("longer than 64 KiB")),
         Kind::File => Some(match std::fs::read(&side.path).map(String::from_utf8) {
             Ok(Ok(text)) if !text.contains('\0') => Ok(text),
