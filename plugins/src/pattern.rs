@@ -242,6 +242,7 @@ mod tests {
             ("^[[:alpha:]_]+$", "ab_", true),
             ("^[[:^alpha:]]+$", "12", true),
             ("^[[:word:]]+$", "a_1", true),
+            ("^[[:]$", ":", true),
             ("^[.$^|()]+$", "$|", true),
             ("^[^a]$", "\n", true),
             // The end of the text is the very end.
@@ -298,6 +299,7 @@ mod tests {
             ("[]", 0, "missing `]`"),
             ("[z-a]", 1, "the ends of a range are the wrong way round"),
             ("[[:foo:]]", 1, "there is no class of characters called `[:foo:]`"),
+            ("[[:]x:]", 1, "there is no class of characters called `[:]x:]`"),
             (r"\p{Foo}", 0, "there is no class of characters called `Foo`"),
             ("*a", 0, "nothing to repeat before `*`"),
             ("a|*", 2, "nothing to repeat before `*`"),

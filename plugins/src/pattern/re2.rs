@@ -392,7 +392,7 @@ impl<'p> Translator<'p> {
             "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
             "space", "upper", "word", "xdigit",
         ];
-        let end = self.rest().find(":]").unwrap_or_default();
+        let end = 2 + self.rest()[2..].find(":]").unwrap_or_default();
         let inner = &self.rest()[2..end];
         let name = inner.strip_prefix('^').unwrap_or(inner);
         if !NAMES.contains(&name) {
