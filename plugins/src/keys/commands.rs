@@ -86,10 +86,20 @@ fn failure(line: &str, output: &Output) -> String {
     for part in line.lines().map(str::trim).filter(|part| part.contains(char::is_whitespace)) {
         shown = shown.replace(part, "(the command)");
     }
-    match excerpt(&shown) {
+    match excerpt(&without_trace(&shown)) {
         shown if shown.is_empty() => ending,
         shown => format!("{ending}; the end of its output:\n{shown}"),
     }
+}
+
+/// The text without what `set -x` makes of the command: quotes are gone there and variables filled in.
+fn without_trace(text: &str) -> String {
+    let line = |line: &str| {
+        let depth = line.len() - line.trim_start_matches('+').len();
+        let traced = depth > 0 && line[depth..].starts_with(' ');
+        if traced { format!("{} (the command)", &line[..depth]) } else { line.to_owned() }
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The last lines of a text, cut to what an error shows, with control characters written as escapes.
@@ -176,6 +186,16 @@ mod tests {
             outcome.messages(),
             "Error: test.yaml:3:3: commands[0]: set ended with status 4; the end of its output:\n\
              + (the command)\napp: no such host\n"
+        );
+    }
+
+    #[test]
+    fn a_trace_of_the_command_is_not_shown() {
+        let tail = b"+ PASSWORD=hunter2\n++ app hunter2\n+1\nno".to_vec();
+        let output = Output { status: 1, tail, ..Output::default() };
+        assert_eq!(
+            failure("set -x", &output),
+            "ended with status 1; the end of its output:\n+ (the command)\n++ (the command)\n+1\nno"
         );
     }
 

@@ -2,7 +2,7 @@
 
 use super::{print_json, status_of};
 use crate::command_line::Options;
-use crate::report::{Outcome, store};
+use crate::report::{Outcome, plain, store};
 use anyhow::Result;
 use cosette_plugins::system::Mode;
 use std::io::{Write, stderr, stdout};
@@ -21,6 +21,12 @@ pub(super) fn status(options: &Options) -> Result<u8> {
         let _ = writeln!(stdout(), "no stage has run since boot, or its report is not readable by you");
     } else {
         let mut terminal = options.terminal(Mode::Apply);
+        for finding in reports.iter().flat_map(|report| &report.diagnostics) {
+            // The summary tells of what concerns the whole root.
+            if finding.severity == "error" && finding.source != "root" {
+                let _ = terminal.line(&plain(finding));
+            }
+        }
         for step in reports.iter().flat_map(|report| &report.steps) {
             if step.outcome == Outcome::Failed {
                 let _ = terminal.step(step);

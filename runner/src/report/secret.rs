@@ -35,12 +35,12 @@ const FARTHEST: usize = 1000;
 pub(super) fn line_to_show(text: &str, mark: Range<usize>) -> Option<(String, Range<usize>)> {
     let begin = text.get(..mark.start)?.rfind('\n').map_or(0, |at| at + 1);
     let line = text[begin..].lines().next().unwrap_or_default();
-    if line.len() > LONGEST {
+    if line.is_empty() || line.len() > LONGEST {
         return None;
     }
     let start = (mark.start - begin).min(line.len());
     let end = line.ceil_char_boundary((mark.end - begin).max(start + 1).min(line.len()));
-    let is_first = line[..start].bytes().all(|byte| matches!(byte, b' ' | b'-'));
+    let is_first = line[..start].bytes().all(|byte| matches!(byte, b' ' | b'-' | b'"' | b'\''));
     if is_first && let Some(value) = behind_key(line, end) {
         let rest = if line[value..].trim().is_empty() { "" } else { " ..." };
         return Some((format!("{}{rest}", &line[..value]), start..end));
@@ -58,6 +58,9 @@ fn behind_key(line: &str, end: usize) -> Option<usize> {
 /// Whether one of the keys that a line stands below may hold secrets. That is assumed of lines that continue
 /// a value, and of those whose beginning is too far away.
 fn is_below_secret(above: &str, line: &str) -> bool {
+    if !line.contains(char::is_alphanumeric) {
+        return false;
+    }
     if key(line).is_none() && !is_item(line) {
         return true;
     }
@@ -114,6 +117,7 @@ mod tests {
 
     #[test]
     fn a_harmless_line_is_shown() {
+        assert_eq!(shown("a: b\n---\nc: d", "---").unwrap(), "---");
         let text = "stages:\n  boot:\n  - name: x\n    dns: {nameservers: 8.8.8.8}\n    files: /etc/issue\n";
         assert_eq!(shown(text, "8.8.8.8").unwrap(), "    dns: {nameservers: 8.8.8.8}");
         assert_eq!(shown(text, "/etc/issue").unwrap(), "    files: /etc/issue");
@@ -139,11 +143,11 @@ mod tests {
             "users:\n  root: hunter2",
             "- commands:\n  - echo: hunter2",
             "commands:\n- hunter2",
-            "- path: /x\n  content:\n    hunter2: {",
+            "- path: /x\n  content:\n    x: [hunter2]",
             "- environment:\n\n    A: [hunter2]",
             "content: |\nhunter2",
             "content: |\n-----hunter2",
-            "    hunter2: below nothing",
+            "    x: [hunter2]",
         ] {
             assert_eq!(shown(line, "hunter2"), None, "{line}");
         }

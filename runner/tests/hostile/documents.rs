@@ -62,10 +62,7 @@ fn a_list_in_the_place_of_a_map_is_one_error() {
 fn a_bomb_of_aliases_is_one_error() {
     let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x]\n".to_owned();
     for (name, inner) in ('b'..='i').zip('a'..) {
-        bomb += &format!(
-            "{name}: &{name} [{}]\n",
-            [format!("*{inner}")].repeat(9).concat().replace('*', " *").trim().replace(" *", ", *")
-        );
+        bomb += &format!("{name}: &{name} [{}]\n", vec![format!("*{inner}"); 9].join(","));
     }
     bomb += "stages: {test: [{commands: *i}]}\n";
     assert!(bomb.len() < 1024);

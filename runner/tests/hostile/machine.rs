@@ -14,42 +14,42 @@ const HANGS: Duration = Duration::from_secs(120);
 /// No run may need more address space, in KiB.
 const MEMORY: u32 = 1 << 20;
 
-pub struct Machine {
+pub(crate) struct Machine {
     directory: TempDir,
 }
 
 impl Machine {
     /// A root with an empty `/etc`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let machine = Self { directory: tempfile::tempdir().unwrap() };
         fs::create_dir_all(machine.root("/etc")).unwrap();
         machine
     }
 
     /// A path in the root.
-    pub fn root(&self, path: &str) -> PathBuf {
+    pub(crate) fn root(&self, path: &str) -> PathBuf {
         self.outside("root").join(path.trim_start_matches('/'))
     }
 
     /// A path beside the root.
-    pub fn outside(&self, name: &str) -> PathBuf {
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Puts a file into the root.
-    pub fn put(&self, path: &str, content: &str) {
+    pub(crate) fn put(&self, path: &str, content: &str) {
         let path = self.root(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
     /// The content of a file of the root; nothing if there is none.
-    pub fn text(&self, path: &str) -> Option<String> {
+    pub(crate) fn text(&self, path: &str) -> Option<String> {
         fs::read_to_string(self.root(path)).ok()
     }
 
     /// Puts a document beside the root; returns its path.
-    pub fn document(&self, name: &str, text: &str) -> String {
+    pub(crate) fn document(&self, name: &str, text: &str) -> String {
         let path = self.outside(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text).unwrap();
@@ -57,13 +57,13 @@ impl Machine {
     }
 
     /// Puts a document beside the root whose stage `test` has these steps.
-    pub fn steps(&self, name: &str, steps: &str) -> String {
+    pub(crate) fn steps(&self, name: &str, steps: &str) -> String {
         let steps = steps.lines().map(|line| format!("  {line}\n")).collect::<String>();
         self.document(name, &format!("stages:\n  test:\n{steps}"))
     }
 
     /// Runs the binary on the root.
-    pub fn cosette(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn cosette(&self, arguments: &[&str]) -> Ended {
         let root = self.root("/");
         let mut line = vec!["--root", root.to_str().unwrap()];
         line.extend(arguments);
@@ -71,26 +71,26 @@ impl Machine {
     }
 
     /// Applies the stage `test` of some documents to the root.
-    pub fn apply(&self, documents: &[&str]) -> Ended {
+    pub(crate) fn apply(&self, documents: &[&str]) -> Ended {
         let mut arguments = vec!["--json", "apply", "-s", "test"];
         arguments.extend(documents);
         self.cosette(&arguments)
     }
 
     /// Applies the stage `test` of some documents to the machine itself, which has a shell.
-    pub fn apply_here(&self, documents: &[&str]) -> Ended {
+    pub(crate) fn apply_here(&self, documents: &[&str]) -> Ended {
         let mut arguments = vec!["--json", "apply", "-s", "test"];
         arguments.extend(documents);
         self.run(command(&arguments))
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, mut command: Command) -> Ended {
+    pub(crate) fn run(&self, mut command: Command) -> Ended {
         self.start(&mut command).wait()
     }
 
     /// Starts a command whose output goes to files.
-    pub fn start(&self, command: &mut Command) -> Started {
+    pub(crate) fn start(&self, command: &mut Command) -> Started {
         let file = || tempfile::NamedTempFile::new_in(self.directory.path()).unwrap();
         let (out, err) = (file(), file());
         command.stdin(Stdio::null()).current_dir(self.directory.path());
@@ -100,7 +100,7 @@ impl Machine {
 }
 
 /// The binary, with bounded memory.
-pub fn command(arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new("/bin/sh");
     command.arg("-c").arg(format!("ulimit -v {MEMORY}; exec \"$0\" \"$@\""));
     command.arg(env!("CARGO_BIN_EXE_cosette")).args(arguments);
@@ -108,7 +108,7 @@ pub fn command(arguments: &[&str]) -> Command {
 }
 
 /// A command run by nobody, if this process may do that and nobody can reach the binary.
-pub fn as_nobody(machine: &Machine, mut command: Command) -> Option<Command> {
+pub(crate) fn as_nobody(machine: &Machine, mut command: Command) -> Option<Command> {
     if !is_root() {
         return Some(command);
     }
@@ -125,15 +125,15 @@ pub fn as_nobody(machine: &Machine, mut command: Command) -> Option<Command> {
 }
 
 /// Whether the tests run as root.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
 /// Something that is mounted until it is dropped. `None`, said loudly, where that is not possible.
-pub struct Mounted(PathBuf);
+pub(crate) struct Mounted(PathBuf);
 
 impl Mounted {
-    pub fn new(arguments: &[&str], target: &Path) -> Option<Self> {
+    pub(crate) fn new(arguments: &[&str], target: &Path) -> Option<Self> {
         let mounted =
             is_root() && Command::new("mount").args(arguments).arg(target).status().unwrap().success();
         if !mounted {
@@ -151,8 +151,8 @@ impl Drop for Mounted {
 }
 
 /// A run that goes on.
-pub struct Started {
-    pub child: Child,
+pub(crate) struct Started {
+    pub(crate) child: Child,
     out: tempfile::NamedTempFile,
     err: tempfile::NamedTempFile,
 }
@@ -160,7 +160,7 @@ pub struct Started {
 impl Started {
     /// Waits for the end, and fails when the run hangs.
     #[track_caller]
-    pub fn wait(mut self) -> Ended {
+    pub(crate) fn wait(mut self) -> Ended {
         let begun = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -181,40 +181,40 @@ impl Started {
 
 /// What came of a run.
 #[derive(Debug)]
-pub struct Ended {
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Ended {
     /// The report that was asked for with `--json`.
     #[track_caller]
-    pub fn report(&self) -> Value {
+    pub(crate) fn report(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
     }
 
     /// The diagnostics of the documents: `file:line:column: message; help`, files by their last name.
     #[track_caller]
-    pub fn diagnostics(&self) -> Vec<String> {
+    pub(crate) fn diagnostics(&self) -> Vec<String> {
         self.report()["diagnostics"].as_array().unwrap().iter().map(finding).collect()
     }
 
     /// The errors of a step.
     #[track_caller]
-    pub fn errors(&self, step: &str) -> Vec<String> {
+    pub(crate) fn errors(&self, step: &str) -> Vec<String> {
         self.step(step)["errors"].as_array().unwrap().iter().map(finding).collect()
     }
 
     /// How a step ended.
     #[track_caller]
-    pub fn outcome(&self, step: &str) -> String {
+    pub(crate) fn outcome(&self, step: &str) -> String {
         self.step(step)["outcome"].as_str().unwrap().to_owned()
     }
 
     /// The report of a step.
     #[track_caller]
-    pub fn step(&self, name: &str) -> Value {
+    pub(crate) fn step(&self, name: &str) -> Value {
         let report = self.report();
         let steps = report["steps"].as_array().unwrap();
         steps

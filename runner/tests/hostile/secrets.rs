@@ -61,7 +61,6 @@ stages:
       permissions: 0600
       conten: CANARYmisspelt
       content: "CANARY {{ CANARYfunction 1 }} {{ index .Values \"CANARYindex\" 3 }} {{ fail \"CANARYfail\" }}"
-    - /etc/CANARYpath
   - name: keys
     authorized_keys:
       ann: [CANARYnokey, "ssh-rsa CANARYrsa x"]
@@ -78,7 +77,7 @@ stages:
 ];
 
 fn prepare(machine: &Machine) -> Vec<String> {
-    machine.put("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nold:CANARYoldpasswd:9:9::/:/bin/sh\n");
+    machine.put("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nold:x:9:9::/:/bin/sh\n");
     machine.put("/etc/group", "root:x:0:\n");
     machine.put("/etc/shadow", "root:CANARYoldshadow:1::::::\n");
     machine.put("/etc/private", "OLD=CANARYoldvalue\n");
