@@ -88,7 +88,7 @@ pub struct Apply {
     /// Files, directories, URLs (http, https, file), `-` for standard input, `builtin:` for the default set
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
-    /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+    /// The sources hold dot notation, as on the kernel command line
     #[arg(skip)]
     pub dotted: bool,
 }
@@ -168,7 +168,7 @@ struct Yip {
     /// Show what would be done, and do nothing
     #[arg(short, long)]
     analyze: bool,
-    /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+    /// The sources hold dot notation, as on the kernel command line
     #[arg(short, long)]
     dotnotation: bool,
     /// Files, directories, URLs, or `-` for standard input
@@ -235,7 +235,7 @@ enum ElementalCommand {
         /// The stage
         #[arg(short, long, default_value = "default")]
         stage: String,
-        /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+        /// The sources hold dot notation, as on the kernel command line
         #[arg(short, long)]
         dotnotation: bool,
         /// Files, directories, URLs, or `-` for standard input
