@@ -8,7 +8,7 @@ use cosette_schema::{Decode, Findings};
 /// One key of a step. The configuration struct is the plugin.
 ///
 /// A plugin lives in `keys/<KEY>.rs`. That file opens with a doc comment that shows YAML and the files that
-/// come of it; the example is run as a test (see [`crate::testing`]).
+/// come of it; the example is run as a test (see `testing`).
 pub trait Plugin: Decode + 'static {
     /// The key in a step: `dns`.
     const KEY: &'static str;

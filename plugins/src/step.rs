@@ -8,8 +8,7 @@ use anyhow::Result;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Diagnostic, Findings, Origin, RawStep, Span, Spanned, record, suggest};
 
-/// Keys of yip that are not supported yet. A step that uses one fails with a clear message instead of doing
-/// only half of what it says.
+/// Keys of yip that are not supported yet. A step that runs applies its other keys and fails with a clear message.
 const NOT_YET: &[&str] = &[
     "datasource",
     "downloads",
@@ -34,6 +33,8 @@ pub struct Step {
     /// What was wrong with it. Each error has taken something out: an item of a key, a key, or, when a
     /// condition is not understood, everything.
     pub findings: Vec<Diagnostic>,
+    /// An error for each key that is not supported yet. It concerns only machines on which the step runs.
+    pub not_yet: Vec<Diagnostic>,
     conditions: Option<Conditions>,
     plugins: Vec<(Span, Box<dyn Instance>)>,
     fields: Vec<(Spanned<String>, Node)>,
@@ -51,6 +52,7 @@ impl Step {
     /// Decodes a step of the document that came from `origin`.
     pub fn decode(raw: RawStep, origin: &Origin) -> Self {
         let mut findings = Findings::new(origin.clone());
+        let mut not_yet = Findings::new(origin.clone());
         let RawStep { span, fields } = raw;
         let (mut name, mut after, mut plugins) = (None, Vec::new(), Vec::new());
         for (key, value) in &fields {
@@ -62,7 +64,7 @@ impl Step {
                 }
                 known if Conditions::KEYS.contains(&known) => {}
                 known if NOT_YET.contains(&known) => {
-                    findings.error(key.span, format!("`{known}` is not supported yet")).help(
+                    not_yet.error(key.span, format!("`{known}` is not supported yet")).help(
                         "the other keys of the step are applied; use `commands` for this one meanwhile",
                     );
                 }
@@ -77,7 +79,8 @@ impl Step {
             }
         }
         let conditions = Conditions::decode(&fields, &mut findings);
-        Self { name, span, after, findings: findings.into_vec(), conditions, plugins, fields }
+        let (findings, not_yet) = (findings.into_vec(), not_yet.into_vec());
+        Self { name, span, after, findings, not_yet, conditions, plugins, fields }
     }
 
     /// Whether the step runs. A step whose conditions were not understood does not.

@@ -25,10 +25,8 @@ documents() { # documents NUMBER: as many documents of ten steps, each of which 
     done
 }
 
-peak() { # peak COMMAND...: the peak memory of a command, in KiB
-    python3 -c 'import resource, subprocess, sys
-subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, check=False)
-print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, "KiB")' "$@"
+peak() { # peak COMMAND...: the peak memory of a command
+    /usr/bin/time -f "peak memory: %M KiB" "$@" 2>&1 >/dev/null | tail -n 1
 }
 
 fresh() { rm -rf "$directory/root"; mkdir "$directory/root"; }
@@ -38,8 +36,8 @@ echo "--- size: $(stat -c %s "$cosette") bytes"
 echo "--- a stage that has nothing to do, beside /bin/true"
 mkdir "$directory/root"
 hyperfine -N --style basic --warmup 20 --runs 300 /bin/true \
-    "$cosette --root $directory/root apply -s nothing builtin:" 2>/dev/null
-peak "$cosette" --root "$directory/root" apply -s nothing builtin:
+    "$cosette --root $directory/root apply -s fs builtin:" 2>/dev/null
+peak "$cosette" --root "$directory/root" apply -s fs builtin:
 
 for number in 1000 10000; do
     documents "$number"

@@ -1,6 +1,6 @@
 //! The command line: what can be asked for, under the project's own name and under those of its peers.
 
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -26,9 +26,9 @@ pub struct Options {
     /// Print the report as JSON, and nothing else, on standard output
     #[arg(long, global = true)]
     pub json: bool,
-    /// Say more: what was so already (-v), debug messages (-vv)
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
-    pub verbose: u8,
+    /// Say more: what was so already, too
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub verbose: bool,
     /// Say only what failed
     #[arg(short, long, global = true)]
     pub quiet: bool,
@@ -88,14 +88,13 @@ pub struct Apply {
     /// Files, directories, URLs (http, https, file), `-` for standard input, `builtin:` for the default set
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
-    /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+    /// The sources hold dot notation, as on the kernel command line
     #[arg(skip)]
     pub dotted: bool,
 }
 
 /// Arguments of `plan` and `try`.
 #[derive(Debug, Clone, Args)]
-#[command(override_usage = "cosette plan [OPTIONS] STAGE\n       cosette plan [OPTIONS] -s STAGE SOURCE...")]
 pub struct Selection {
     /// The stage, when sources are given
     #[arg(short, long)]
@@ -130,11 +129,11 @@ impl CommandLine {
                         "cosette {name} [OPTIONS] STAGE\n       cosette {name} [OPTIONS] -s STAGE SOURCE..."
                     )
                 };
-                let command = Self::command()
+                let mut command = Self::command()
                     .mut_subcommand("plan", |command| command.override_usage(usage("plan")))
                     .mut_subcommand("try", |command| command.override_usage(usage("try")));
-                let matches = command.clone().try_get_matches_from(arguments)?;
-                Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command.clone()))
+                let matches = command.try_get_matches_from_mut(arguments)?;
+                Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
             }
         }
     }
@@ -155,7 +154,7 @@ impl Selection {
 }
 
 /// The options of a peer have no equal here; these are ours.
-fn options(verbose: u8, quiet: bool) -> Options {
+fn options(verbose: bool, quiet: bool) -> Options {
     Options { root: "/".into(), json: false, verbose, quiet, color: Colour::Auto }
 }
 
@@ -169,7 +168,7 @@ struct Yip {
     /// Show what would be done, and do nothing
     #[arg(short, long)]
     analyze: bool,
-    /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+    /// The sources hold dot notation, as on the kernel command line
     #[arg(short, long)]
     dotnotation: bool,
     /// Files, directories, URLs, or `-` for standard input
@@ -184,7 +183,7 @@ impl Yip {
         } else {
             Command::Apply(Apply { stage: self.stage, sources: self.sources, dotted: self.dotnotation })
         };
-        CommandLine { options: options(0, false), command }
+        CommandLine { options: options(false, false), command }
     }
 }
 
@@ -200,7 +199,7 @@ struct CosSetup {
 impl CosSetup {
     fn translate(self) -> CommandLine {
         let command = Command::Run(Run { stage: self.stage, also: Vec::new() });
-        CommandLine { options: options(0, false), command }
+        CommandLine { options: options(false, false), command }
     }
 }
 
@@ -236,7 +235,7 @@ enum ElementalCommand {
         /// The stage
         #[arg(short, long, default_value = "default")]
         stage: String,
-        /// The sources hold dot notation: stages.boot[0].commands[0]="…"
+        /// The sources hold dot notation, as on the kernel command line
         #[arg(short, long)]
         dotnotation: bool,
         /// Files, directories, URLs, or `-` for standard input
@@ -255,7 +254,7 @@ impl Elemental {
                 Command::Apply(Apply { stage, sources, dotted: dotnotation })
             }
         };
-        CommandLine { options: options(u8::from(self.debug) * 2, self.quiet), command }
+        CommandLine { options: options(self.debug, self.quiet), command }
     }
 }
 

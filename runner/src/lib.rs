@@ -8,7 +8,6 @@ pub mod command_line;
 pub mod commands;
 pub mod executor;
 mod fetch;
-mod log;
 pub mod planner;
 pub mod report;
 pub mod sandbox;

@@ -58,6 +58,25 @@ impl fmt::Display for Source {
     }
 }
 
+/// Where the paths of sources lie.
+pub struct Place<'s> {
+    /// The tree.
+    pub sys: &'s System,
+    /// The directory in it at which relative paths begin.
+    pub directory: PathBuf,
+}
+
+impl<'s> Place<'s> {
+    /// The tree itself.
+    pub fn root(sys: &'s System) -> Self {
+        Self { sys, directory: "/".into() }
+    }
+
+    fn at(&self, path: &Path) -> PathBuf {
+        self.directory.join(path)
+    }
+}
+
 /// A URL as it is shown: user names, passwords and queries, which may hold tokens, are left out.
 fn without_secrets(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or_default();
@@ -78,10 +97,10 @@ pub struct Loaded {
 
 /// Reads sources in their order. What cannot be read is a finding, and the others are still read.
 ///
-/// Paths are those of `sys`: the machine itself for what a user names on the command line, the root for the
+/// Paths are those of `place`: the machine itself for what a user names on the command line, the root for the
 /// default directories.
-pub fn load(sources: &[Source], sys: &System) -> (Vec<Loaded>, Vec<Diagnostic>) {
-    let mut reader = Reader { sys, loaded: Vec::new(), findings: Vec::new() };
+pub fn load(sources: &[Source], place: &Place) -> (Vec<Loaded>, Vec<Diagnostic>) {
+    let mut reader = Reader { place, loaded: Vec::new(), findings: Vec::new() };
     for source in sources {
         reader.source(source);
     }
@@ -95,7 +114,7 @@ pub fn defaults(sys: &System) -> Vec<Source> {
 }
 
 struct Reader<'s> {
-    sys: &'s System,
+    place: &'s Place<'s>,
     loaded: Vec<Loaded>,
     findings: Vec<Diagnostic>,
 }
@@ -125,7 +144,7 @@ impl Reader<'_> {
     }
 
     fn path(&mut self, path: &Path) {
-        match self.sys.metadata(path) {
+        match self.place.sys.metadata(self.place.at(path)) {
             Ok(Some(found)) if found.kind == Kind::Directory => self.directory(path),
             Ok(Some(_)) => self.file(path),
             Ok(None) => self.unreadable(
@@ -140,14 +159,14 @@ impl Reader<'_> {
     /// Names in byte order, directories among the files, as yip walks them; links to directories inside are
     /// not followed, so that no loop can come of them.
     fn directory(&mut self, path: &Path) {
-        let names = match self.sys.read_dir(path) {
+        let names = match self.place.sys.read_dir(self.place.at(path)) {
             Ok(names) => names.unwrap_or_default(),
             Err(error) => return self.refused(path, &error),
         };
         for name in names {
             let child = path.join(name);
             let yaml = child.extension().is_some_and(|ending| ending == "yaml" || ending == "yml");
-            match self.sys.symlink_metadata(&child) {
+            match self.place.sys.symlink_metadata(self.place.at(&child)) {
                 Ok(Some(found)) if found.kind == Kind::Directory => self.directory(&child),
                 Ok(_) if yaml => self.file(&child),
                 Ok(_) => {}
@@ -157,7 +176,7 @@ impl Reader<'_> {
     }
 
     fn file(&mut self, path: &Path) {
-        match self.sys.metadata(path) {
+        match self.place.sys.metadata(self.place.at(path)) {
             Ok(Some(found)) if found.kind == Kind::Directory => {
                 let help = "a directory among documents must not be called like one: rename it";
                 self.unreadable(path.display(), "is a directory, not a document", Some(help));
@@ -168,7 +187,7 @@ impl Reader<'_> {
                 self.unreadable(path.display(), format!("is {}, not a document", found.kind), Some(help));
             }
             Ok(Some(found)) if found.size > LARGEST => self.too_large(path.display()),
-            Ok(Some(_)) => match self.sys.read(path) {
+            Ok(Some(_)) => match self.place.sys.read(self.place.at(path)) {
                 Ok(Some(bytes)) => self.bytes(Origin::new(path.to_string_lossy()), bytes),
                 Ok(None) => {}
                 Err(error) => self.refused(path, &error),

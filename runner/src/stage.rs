@@ -3,7 +3,7 @@
 use crate::executor::execute;
 use crate::planner::{Plan, plan};
 use crate::report::{Report, StepReport, Texts};
-use crate::source::{Loaded, Source, defaults, load};
+use crate::source::{Loaded, Place, Source, defaults, load};
 use cosette_plugins::System;
 use cosette_plugins::facts::Facts;
 use cosette_schema::{
@@ -37,12 +37,14 @@ pub struct Prepared {
     pub findings: Vec<Diagnostic>,
     /// The texts that findings may point into.
     pub texts: Texts,
+    /// The number of documents that were read.
+    pub sources: usize,
 }
 
 impl Documents {
-    /// Reads sources; paths are those of `sys`.
-    pub fn read(sources: &[Source], sys: &System) -> Self {
-        let (loaded, findings) = load(sources, sys);
+    /// Reads sources; paths are those of `place`.
+    pub fn read(sources: &[Source], place: &Place) -> Self {
+        let (loaded, findings) = load(sources, place);
         let mut documents = Self { findings, ..Self::default() };
         for Loaded { origin, text } in loaded {
             let (document, findings) = parse(&text, &origin);
@@ -52,8 +54,8 @@ impl Documents {
     }
 
     /// Reads sources that hold dot notation.
-    pub fn read_dotted(sources: &[Source], sys: &System) -> Self {
-        let (loaded, findings) = load(sources, sys);
+    pub fn read_dotted(sources: &[Source], place: &Place) -> Self {
+        let (loaded, findings) = load(sources, place);
         let mut documents = Self { findings, ..Self::default() };
         for Loaded { origin, text } in loaded {
             let (document, findings) = parse_dot_notation(&text, &origin);
@@ -93,10 +95,11 @@ impl Documents {
 
     /// Orders the steps of a stage.
     pub fn plan(self, stage: &str) -> Prepared {
+        let sources = self.documents.len();
         let mut plan = plan(stage, self.documents);
         let mut findings = self.findings;
         findings.append(&mut plan.findings);
-        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts }
+        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts, sources }
     }
 }
 
@@ -109,7 +112,7 @@ impl Prepared {
         let mut sources = defaults(sys);
         sources.extend_from_slice(also);
         sources.extend(setup_sources(&cmdline, sys, &mut findings));
-        let mut prepared = Documents::read(&sources, sys).plan(stage);
+        let mut prepared = Documents::read(&sources, &Place::root(sys)).plan(stage);
         let origin = Origin::new("kernel command line");
         let mut dotted = Documents::dotted(&cmdline, &origin).plan(stage);
         prepared.plan.steps.append(&mut dotted.plan.steps);

@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use cosette::report::Outcome;
-use cosette::source::Source;
+use cosette::source::{Place, Source};
 use cosette::stage::Documents;
 use cosette_plugins::System;
 use cosette_plugins::system::Mode;
@@ -73,7 +73,7 @@ fn boot(machine: &Machine, tree: &str) -> Vec<String> {
 fn stages(machine: &Machine, unchanged: bool) -> Vec<String> {
     let files = System::new(Path::new("/"), Arc::new(FakeHost::new()), Mode::Plan).unwrap();
     for stage in BOOT {
-        let report = Documents::read(&[Source::Builtin], &files)
+        let report = Documents::read(&[Source::Builtin], &Place::root(&files))
             .plan(stage)
             .execute(&machine.system(Mode::Apply), |_| {});
         assert!(report.diagnostics.is_empty(), "{stage}: {:#?}", report.diagnostics);

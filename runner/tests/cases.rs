@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use cosette::report::{Finding, Report};
-use cosette::source::Source;
+use cosette::source::{Place, Source};
 use cosette::stage::{Documents, Prepared};
 use cosette_plugins::System;
 use cosette_plugins::system::Mode;
@@ -85,7 +85,7 @@ impl<'c> Case<'c> {
     /// Runs the stage `test` of the YAML files of the folder, in byte order, then of its `cmdline`.
     fn run(&self) -> (Report, Vec<String>) {
         let files = System::new(self.directory, Arc::new(FakeHost::new()), Mode::Plan).unwrap();
-        let mut prepared = Documents::read(&[Source::Path("/".into())], &files).plan("test");
+        let mut prepared = Documents::read(&[Source::Path("".into())], &Place::root(&files)).plan("test");
         if let Some(cmdline) = self.optional("cmdline") {
             let dotted: Prepared = Documents::dotted(&cmdline, &Origin::new("cmdline")).plan("test");
             prepared.plan.steps.extend(dotted.plan.steps);

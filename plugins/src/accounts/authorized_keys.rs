@@ -81,8 +81,10 @@ fn lines(keys: &[Text]) -> impl Iterator<Item = (Span, Result<KeyLine<'_>>)> {
 /// The content of the file with the keys that are not in it at the end.
 fn with_keys(before: &[u8], wanted: &[KeyLine<'_>]) -> Vec<u8> {
     let text = String::from_utf8_lossy(before);
+    // Without this, `#` would pass for the options of a key that is commented out.
+    let in_force = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
     let mut present: HashSet<_> =
-        text.lines().filter_map(|line| KeyLine::parse(line.trim()).ok()).map(|key| key.identity).collect();
+        in_force.filter_map(|line| KeyLine::parse(line).ok()).map(|key| key.identity).collect();
     let mut after = before.to_vec();
     for key in wanted {
         if present.insert(key.identity) {
@@ -198,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_is_in_the_file_stays_in_its_place() {
-        let before = format!("# mine\n\nnot a key\n{B} bob\n#{A}");
+        let before = format!("# mine\n\nnot a key\n{B} bob\n# {A}\n#{A}");
         assert_eq!(add(&before, &[A, B, A]), format!("{before}\n{A}\n"));
         assert_eq!(add("", &[A, B]), format!("{A}\n{B}\n"));
         let latin = b"# J\xf6rg\n";

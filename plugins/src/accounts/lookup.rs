@@ -35,6 +35,14 @@ pub fn user(sys: &System, name: &str) -> Result<Option<User>> {
     Ok(Table::parse(Kind::User, &content).find(name).and_then(User::of))
 }
 
+/// The first user of this number in the root.
+pub fn user_by_id(sys: &System, uid: u32) -> Result<Option<User>> {
+    let content = sys.read(Kind::User.path())?.unwrap_or_default();
+    let table = Table::parse(Kind::User, &content);
+    let mut users = table.entries().filter_map(User::of);
+    Ok(users.find(|user| user.owner.uid == uid))
+}
+
 /// The group of this name in the root.
 pub fn group(sys: &System, name: &str) -> Result<Option<Group>> {
     let content = sys.read(Kind::Group.path())?.unwrap_or_default();

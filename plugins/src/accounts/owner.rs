@@ -1,10 +1,9 @@
 //! Owners of files as documents name them: by number, or by the names in `/etc/passwd` and `/etc/group` of
 //! the root. The databases of the machine that runs this are never asked, nor is NSS.
 
-use super::{Kind, Table, User};
 use crate::system::Owner;
 use crate::{System, accounts};
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 /// The owner that `owner`, `group` and `owner_string` of a document ask for: names win over numbers, and of two
 /// numbers the one that is left out is 0, as in yip. Nothing when nobody is asked for.
@@ -34,18 +33,17 @@ pub(crate) fn resolve(sys: &System, owner: &str) -> Result<Owner> {
     if user.is_empty() {
         bail!("the owner {owner:?} names no user: write `user` or `user:group`");
     }
-    let (uid, primary) = match (accounts::user(sys, user)?, user.parse()) {
-        (Some(user), _) => (user.owner.uid, Some(user.owner.gid)),
-        (None, Ok(uid)) => (uid, primary_group(sys, uid)?),
+    let (uid, entry) = match (accounts::user(sys, user)?, user.parse()) {
+        (Some(entry), _) => (entry.owner.uid, Some(entry)),
+        (None, Ok(uid)) => (uid, accounts::user_by_id(sys, uid)?),
         (None, Err(_)) => bail!("no user {user:?} in /etc/passwd"),
     };
-    let gid = match group {
-        Some(group) => group_id(sys, group)?,
-        None => primary.with_context(|| {
-            format!(
-                "no user with the number {uid} in /etc/passwd, so its group is unknown: write `{uid}:GROUP`"
-            )
-        })?,
+    let gid = match (group, entry) {
+        (Some(group), _) => group_id(sys, group)?,
+        (None, Some(entry)) => entry.owner.gid,
+        (None, None) => bail!(
+            "no user with the number {uid} in /etc/passwd, so its group is unknown: write `{uid}:GROUP`"
+        ),
     };
     Ok(Owner { uid: valid(uid)?, gid: valid(gid)? })
 }
@@ -56,13 +54,6 @@ fn group_id(sys: &System, group: &str) -> Result<u32> {
         (None, Ok(gid)) => Ok(gid),
         (None, Err(_)) => bail!("no group {group:?} in /etc/group"),
     }
-}
-
-fn primary_group(sys: &System, uid: u32) -> Result<Option<u32>> {
-    let passwd = sys.read(Kind::User.path())?.unwrap_or_default();
-    let table = Table::parse(Kind::User, &passwd);
-    let mut owners = table.entries().filter_map(User::of).map(|user| user.owner);
-    Ok(owners.find(|owner| owner.uid == uid).map(|owner| owner.gid))
 }
 
 /// Refuses the number that chown(2) takes for "leave it as it is".

@@ -104,15 +104,16 @@ impl Decode for ServiceManager {
 }
 
 impl ServiceManager {
-    /// Why the step must not run. A root may hold both managers: then systemd alone is the one where it runs,
-    /// and each will do where it does not.
+    /// Why the step must not run. A root may hold both managers: then the one that runs is meant, and where
+    /// neither runs, as in an image that is being made, each of them.
     pub(super) fn objection(self, sys: &System) -> Result<Option<String>> {
         if !self.is_installed(sys)? {
             let program = self.program();
             return Ok(Some(format!("`only_service_manager`: the root has no {program}")));
         }
-        if self == Self::Openrc && Self::Systemd.is_installed(sys)? && sys.exists("/run/systemd/system")? {
-            return Ok(Some("`only_service_manager`: systemd is running".to_owned()));
+        let other = self.other();
+        if other.is_installed(sys)? && other.is_running(sys)? && !self.is_running(sys)? {
+            return Ok(Some(format!("`only_service_manager`: {} is running", other.name())));
         }
         Ok(None)
     }
@@ -124,6 +125,28 @@ impl ServiceManager {
             }
         }
         Ok(false)
+    }
+
+    /// By the directory that it makes when it starts: sd_booted(3), and openrc's own.
+    fn is_running(self, sys: &System) -> Result<bool> {
+        sys.exists(match self {
+            Self::Systemd => "/run/systemd/system",
+            Self::Openrc => "/run/openrc",
+        })
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Systemd => Self::Openrc,
+            Self::Openrc => Self::Systemd,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Openrc => "openrc",
+        }
     }
 
     fn program(self) -> &'static str {

@@ -301,6 +301,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_only_planned_counts() {
+        let machine = Machine::new("-- /etc/os-release\nPRETTY_NAME=Old\n");
+        let system = machine.system(Mode::Plan);
+        system.write(crate::system::File::new("/etc/os-release", "PRETTY_NAME=New\nVERSION_ID=2\n")).unwrap();
+        let facts = Facts::new(&system);
+        assert_eq!((facts.os_pretty_name(), facts.os_version_id()), (Some("New"), Some("2")));
+    }
+
+    #[test]
     fn random_facts_are_the_same_throughout_a_run() {
         let machine = Machine::new("");
         let system = machine.system(Mode::Apply);

@@ -117,6 +117,8 @@ fn timezone(facts: &Facts<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test makes a link")]
+
     use super::*;
     use crate::system::Mode;
     use crate::testing::Machine;

@@ -49,8 +49,8 @@
 //! directory, if that is free, so that users whose `/etc/passwd` is made anew at each boot keep their files; else
 //! the first free number that owns no home directory. Groups that are listed and missing are made, with a warning.
 //!
-//! Of a user who exists, the password is brought up to date, groups and SSH keys are added, and all else is left
-//! alone, the numbers above all. `lock_passwd` puts `!` before the hash of one who exists, as usermod(8) does; a
+//! Of a user who exists, the password is brought up to date, groups, SSH keys and a missing home directory are
+//! added, and all else is left alone, the numbers above all. `lock_passwd` puts `!` before the hash of one who exists, as usermod(8) does; a
 //! new one gets no hash at all, as with yip. Nothing is copied from `/etc/skel`.
 
 use crate::accounts::allocate::Allocation;

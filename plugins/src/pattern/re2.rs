@@ -11,17 +11,27 @@ const MAX_DEPTH: usize = 100;
 /// The largest number in `{n,m}`, as in RE2.
 const MAX_REPEAT: u32 = 1000;
 
-/// Rewrites a pattern, or says why Go would refuse it.
-pub(super) fn translate(pattern: &str) -> Result<String, PatternError> {
-    let mut translator = Translator { pattern, at: 0, out: String::with_capacity(pattern.len() * 2) };
+/// How much a pattern may weigh, in about the states of an automaton.
+const MAX_WEIGHT: usize = 50_000;
+/// What a class of Unicode weighs.
+const UNICODE_CLASS: usize = 500;
+
+/// Rewrites a pattern, or says why Go would refuse it. The number is about the size of its automaton.
+pub(super) fn translate(pattern: &str) -> Result<(String, usize), PatternError> {
+    let out = String::with_capacity(pattern.len() * 2);
+    let mut translator = Translator { pattern, at: 0, out, weights: vec![0], last_weight: 0 };
     translator.expression()?;
-    Ok(translator.out)
+    Ok((translator.out, translator.weights.into_iter().sum()))
 }
 
 struct Translator<'p> {
     pattern: &'p str,
     at: usize,
     out: String,
+    /// What the groups that are open weigh so far, the outermost first.
+    weights: Vec<usize>,
+    /// What the last item weighs: it counts again when it is repeated.
+    last_weight: usize,
 }
 
 /// What came last, which decides whether a repetition may follow.
@@ -48,6 +58,7 @@ impl<'p> Translator<'p> {
                     }
                     if self.open_group()? {
                         groups.push(start);
+                        self.weights.push(1);
                     }
                     last = Last::Nothing;
                     continue;
@@ -57,6 +68,8 @@ impl<'p> Translator<'p> {
                         return Err(self.error(start, "unexpected `)`; write `\\)` for the character"));
                     }
                     self.keep(c);
+                    let weight = self.weights.pop().unwrap_or_default();
+                    self.item(start, weight)?;
                     last = Last::Item;
                 }
                 '|' => {
@@ -65,10 +78,12 @@ impl<'p> Translator<'p> {
                 }
                 '^' | '$' | '.' => {
                     self.keep(c);
+                    self.item(start, if c == '.' { 10 } else { 1 })?;
                     last = Last::Item;
                 }
                 '[' => {
-                    self.class()?;
+                    let weight = self.class()?;
+                    self.item(start, weight)?;
                     last = Last::Item;
                 }
                 '*' | '+' | '?' => {
@@ -78,22 +93,26 @@ impl<'p> Translator<'p> {
                 }
                 '{' => {
                     last = match self.counts()? {
-                        Some(()) => {
+                        Some(times) => {
                             self.repetition(start, last)?;
+                            self.item(start, self.last_weight.saturating_mul(times.saturating_sub(1)))?;
                             Last::Repetition
                         }
                         None => {
                             self.literal_here();
+                            self.item(start, 1)?;
                             Last::Item
                         }
                     };
                 }
                 '\\' => {
-                    self.escape()?;
+                    let weight = self.escape()?;
+                    self.item(start, weight)?;
                     last = Last::Item;
                 }
                 _ => {
                     self.literal_here();
+                    self.item(start, c.len_utf8())?;
                     last = Last::Item;
                 }
             }
@@ -101,6 +120,18 @@ impl<'p> Translator<'p> {
         match groups.last() {
             Some(&open) => Err(self.error(open, "missing `)`")),
             None => Ok(()),
+        }
+    }
+
+    /// Counts an item.
+    fn item(&mut self, start: usize, weight: usize) -> Result<(), PatternError> {
+        self.last_weight = weight;
+        if let Some(sum) = self.weights.last_mut() {
+            *sum = sum.saturating_add(weight);
+        }
+        match self.weights.iter().fold(0, |sum: usize, weight| sum.saturating_add(*weight)) > MAX_WEIGHT {
+            true => Err(self.error(start, "the expression is too large")),
+            false => Ok(()),
         }
     }
 
@@ -167,8 +198,8 @@ impl<'p> Translator<'p> {
         Ok(())
     }
 
-    /// Moves behind `{n}`, `{n,}` or `{n,m}`; what looks otherwise is text.
-    fn counts(&mut self) -> Result<Option<()>, PatternError> {
+    /// Moves behind `{n}`, `{n,}` or `{n,m}` and answers the greatest number; what looks otherwise is text.
+    fn counts(&mut self) -> Result<Option<usize>, PatternError> {
         let Some(end) = self.rest().find('}') else { return Ok(None) };
         let inner = &self.rest()[1..end];
         let (low, high) = match inner.split_once(',') {
@@ -185,11 +216,11 @@ impl<'p> Translator<'p> {
             return Err(self.error(self.at, "a count of a repetition is at most 1000, the lower one first"));
         }
         self.at += end + 1;
-        Ok(Some(()))
+        Ok(Some(high.unwrap_or(low).max(1) as usize))
     }
 
-    /// An escape outside of a class.
-    fn escape(&mut self) -> Result<(), PatternError> {
+    /// An escape outside of a class; answers what it weighs.
+    fn escape(&mut self) -> Result<usize, PatternError> {
         let mut after = self.rest()[1..].chars();
         match after.next() {
             Some('A' | 'z') => {
@@ -213,19 +244,22 @@ impl<'p> Translator<'p> {
                 }
                 self.out.push(')');
                 self.at += 2 + skip;
+                return Ok(text.len());
             }
             _ => {
-                if !self.class_escape()? {
+                let weight = self.class_escape()?;
+                if weight == 0 {
                     let c = self.character_escape()?;
                     self.literal(c);
                 }
+                return Ok(weight.max(4));
             }
         }
-        Ok(())
+        Ok(1)
     }
 
-    /// `\d`, `\pL` and the like, as a class of its own; answers whether there was one.
-    fn class_escape(&mut self) -> Result<bool, PatternError> {
+    /// `\d`, `\pL` and the like, as a class of its own; answers what it weighs, 0 when there is none.
+    fn class_escape(&mut self) -> Result<usize, PatternError> {
         let mut after = self.rest()[1..].chars();
         let class = match after.next() {
             Some('d') => "[0-9]",
@@ -236,13 +270,13 @@ impl<'p> Translator<'p> {
             Some('W') => "[^0-9A-Za-z_]",
             Some(p @ ('p' | 'P')) => {
                 self.unicode_class(p == 'P')?;
-                return Ok(true);
+                return Ok(UNICODE_CLASS);
             }
-            _ => return Ok(false),
+            _ => return Ok(0),
         };
         self.out.push_str(class);
         self.at += 2;
-        Ok(true)
+        Ok(if class.starts_with("[^") { 12 } else { 4 })
     }
 
     fn unicode_class(&mut self, mut negated: bool) -> Result<(), PatternError> {
@@ -322,11 +356,13 @@ impl<'p> Translator<'p> {
     }
 
     /// A class in brackets. Items are written one by one, set operations and nested classes as characters.
-    fn class(&mut self) -> Result<(), PatternError> {
+    fn class(&mut self) -> Result<usize, PatternError> {
         let start = self.at;
+        let mut weight = 4;
         self.keep('[');
         if self.peek() == Some('^') {
             self.keep('^');
+            weight += 10;
         }
         let mut first = true;
         loop {
@@ -334,13 +370,18 @@ impl<'p> Translator<'p> {
                 None => return Err(self.error(start, "missing `]`")),
                 Some(']') if !first => {
                     self.keep(']');
-                    return Ok(());
+                    return Ok(weight);
                 }
                 Some('[') if self.rest().starts_with("[:") && self.rest()[2..].contains(":]") => {
                     self.posix_class()?;
                 }
-                Some('\\') if self.class_escape()? => {}
-                Some(_) => self.class_range()?,
+                Some(c) => {
+                    let escaped = if c == '\\' { self.class_escape()? } else { 0 };
+                    if escaped == 0 {
+                        self.class_range()?;
+                    }
+                    weight += escaped.max(2);
+                }
             }
             first = false;
         }
@@ -351,7 +392,7 @@ impl<'p> Translator<'p> {
             "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct",
             "space", "upper", "word", "xdigit",
         ];
-        let end = self.rest().find(":]").unwrap_or_default();
+        let end = 2 + self.rest()[2..].find(":]").unwrap_or_default();
         let inner = &self.rest()[2..end];
         let name = inner.strip_prefix('^').unwrap_or(inner);
         if !NAMES.contains(&name) {

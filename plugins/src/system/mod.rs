@@ -157,11 +157,22 @@ impl System {
             Mode::Plan => Ok(None),
             Mode::Apply => self.tree.host.run(&self.absolute, command).map(Some),
         };
+        let output = output.map_err(|error| self.missing_shell(error, command));
         // One that was interrupted has run, too.
         if output.as_ref().map_or_else(|error| error.is::<Interrupted>(), |_| true) {
             self.push(Action::Run, command.label().to_owned(), true, None);
         }
         output
+    }
+
+    /// That the root has no shell says more than that it could not be run, which is found out first.
+    fn missing_shell(&self, error: anyhow::Error, command: &Command) -> anyhow::Error {
+        match command.argv().next() {
+            Some(program) if error.is::<NoChroot>() && program == "/bin/sh" && !self.has_shell() => {
+                NoProgram { program: program.into() }.into()
+            }
+            _ => error,
+        }
     }
 
     /// The name of the running machine, or the one that it would have after this plan.

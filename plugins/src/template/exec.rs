@@ -166,7 +166,7 @@ impl<'x, 't> Executor<'x, 't> {
     ) -> Result<Flow> {
         let at = place(pipeline);
         for (key, value) in entries {
-            self.environment.spend(1).or_else(|failure| fail(at, failure.0))?;
+            self.environment.step().or_else(|failure| fail(at, failure.0))?;
             let variables = self.variables.len();
             let both = [key, value.clone()];
             let values = if pipeline.variables.len() == 1 { &both[1..] } else { &both[..] };
@@ -192,7 +192,7 @@ impl<'x, 't> Executor<'x, 't> {
     }
 
     fn evaluate(&mut self, pipeline: &'x Pipeline<'t>, dot: &Value) -> Result<Value> {
-        self.environment.spend(1).or_else(|failure| fail(place(pipeline), failure.0))?;
+        self.environment.step().or_else(|failure| fail(place(pipeline), failure.0))?;
         let mut value = None;
         for command in &pipeline.commands {
             value = Some(self.command(command, dot, value)?);
@@ -264,7 +264,8 @@ impl<'x, 't> Executor<'x, 't> {
     }
 
     fn set(&mut self, name: &'t str, value: Value, assigns: bool) {
-        match self.variables.iter_mut().rev().find(|(known, _)| *known == name).filter(|_| assigns) {
+        let existing = self.variables.iter_mut().rev().find(|(known, _)| assigns && *known == name);
+        match existing {
             Some((_, variable)) => *variable = value,
             None => self.variables.push((name, value)),
         }
@@ -297,7 +298,7 @@ impl<'x, 't> Executor<'x, 't> {
         if self.nesting > MAX_NESTING {
             return fail(at, format!("templates and their parts nest deeper than {MAX_NESTING} levels"));
         }
-        self.environment.spend(1).or_else(|failure| fail(at, failure.0))
+        self.environment.step().or_else(|failure| fail(at, failure.0))
     }
 }
 
@@ -308,6 +309,10 @@ fn fields(at: Offset, value: &Value, names: &[&str]) -> Result<Value> {
         value = match &value {
             Value::Map(map) => map.get(name).unwrap_or(Value::Absent),
             Value::Absent => Value::Absent,
+            Value::Time(time) => match time.field(name) {
+                Some(value) => value,
+                None => return fail(at, format!("a time has no field `.{name}`; use `date`")),
+            },
             other => return fail(at, format!("{} has no field `.{name}`", other.noun())),
         };
     }

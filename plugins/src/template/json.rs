@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::number;
-use super::value::{MAX_DEPTH, Value};
+use super::value::{self, MAX_DEPTH, Value};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::rc::Rc;
@@ -95,6 +95,9 @@ fn write_text(text: &str, style: Style, out: &mut String) {
 
 /// Reads JSON. All numbers are fractional, and of two equal keys the later counts.
 pub(super) fn parse(text: &str) -> Result<Value, Failure> {
+    // Refused before it is made: JSON is shorter than the values it stands for.
+    let elements = text.bytes().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count();
+    value::check_weight(elements * value::ELEMENT)?;
     let mut reader = Reader { text, at: 0 };
     let value = reader.value(0).ok_or_else(|| reader.failure())?;
     reader.skip_space();

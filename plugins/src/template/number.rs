@@ -1,7 +1,7 @@
 //! Numbers as Go writes and reads them.
 
-/// The largest precision of a printed number; Go's formatter draws the line at a million.
-pub(super) const MAX_PRECISION: usize = 1000;
+/// The digits after which there are only zeros in any number.
+const ALL_DIGITS: usize = 1100;
 
 /// The fewest digits that give the number back, with an exponent from 1e+06 on: Go's `%v`.
 pub(super) fn shortest(value: f64) -> String {
@@ -9,15 +9,15 @@ pub(super) fn shortest(value: f64) -> String {
         return text.to_owned();
     }
     let (digits, exponent) = decimal(&format!("{value:e}"));
-    if exponent < -4 || exponent >= 6 { with_exponent(&digits, exponent, 'e') } else { format!("{value}") }
+    if !(-4..6).contains(&exponent) { with_exponent(&digits, exponent, 'e') } else { format!("{value}") }
 }
 
 /// `%e`.
 pub(super) fn exponential(value: f64, precision: usize) -> String {
     not_finite(value).map_or_else(
         || {
-            let (digits, exponent) = decimal(&format!("{value:.*e}", precision.min(MAX_PRECISION)));
-            with_exponent(&digits, exponent, 'e')
+            let (digits, exponent) = decimal(&format!("{value:.*e}", precision.min(ALL_DIGITS)));
+            with_exponent(&(digits + &more_zeros(precision)), exponent, 'e')
         },
         str::to_owned,
     )
@@ -25,7 +25,10 @@ pub(super) fn exponential(value: f64, precision: usize) -> String {
 
 /// `%f`.
 pub(super) fn fixed(value: f64, precision: usize) -> String {
-    not_finite(value).map_or_else(|| format!("{value:.*}", precision.min(MAX_PRECISION)), str::to_owned)
+    not_finite(value).map_or_else(
+        || format!("{value:.*}{}", precision.min(ALL_DIGITS), more_zeros(precision)),
+        str::to_owned,
+    )
 }
 
 /// `%g` with a precision.
@@ -33,7 +36,7 @@ pub(super) fn general(value: f64, precision: usize) -> String {
     if let Some(text) = not_finite(value) {
         return text.to_owned();
     }
-    let precision = precision.clamp(1, MAX_PRECISION);
+    let precision = precision.clamp(1, ALL_DIGITS);
     let (digits, exponent) = decimal(&format!("{value:.*e}", precision - 1));
     let threshold = i32::try_from(precision).unwrap_or(i32::MAX);
     let trimmed = |text: &str| match text.contains('.') {
@@ -46,6 +49,11 @@ pub(super) fn general(value: f64, precision: usize) -> String {
         let decimals = usize::try_from(threshold - 1 - exponent).unwrap_or(0);
         trimmed(&format!("{value:.decimals$}"))
     }
+}
+
+/// The zeros that are left to be written behind all digits.
+fn more_zeros(precision: usize) -> String {
+    "0".repeat(precision.saturating_sub(ALL_DIGITS))
 }
 
 fn not_finite(value: f64) -> Option<&'static str> {

@@ -7,9 +7,10 @@ use super::number;
 use super::quote;
 use super::value::{self, Value};
 use std::fmt::Write;
+use std::str::Chars;
 
-/// The widest field; Go's is a million.
-const MAX_WIDTH: usize = 10_000;
+/// The widest field, as in Go.
+const MAX_WIDTH: usize = 1_000_000;
 
 /// `fmt.Sprint`: a space between two values of which neither is text.
 pub(super) fn sprint(values: &[Value]) -> String {
@@ -40,7 +41,7 @@ fn join(values: &[Value], is_text: impl Fn(&Value) -> bool, show: impl Fn(&Value
 pub(super) fn sprintf(format: &str, values: &[Value]) -> Result<String, Failure> {
     let mut out = String::with_capacity(format.len());
     let mut rest = format;
-    let mut arguments = Arguments { values, next: 0, reordered: false };
+    let mut arguments = Arguments { values, next: 0, reordered: false, good_index: true };
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
         let mut verb = rest[at + 1..].chars();
@@ -62,7 +63,10 @@ pub(super) fn sprintf(format: &str, values: &[Value]) -> Result<String, Failure>
 struct Arguments<'a> {
     values: &'a [Value],
     next: usize,
+    /// Whether there was a `[n]` anywhere: then nobody minds arguments that are left over.
     reordered: bool,
+    /// Whether those of this directive make sense.
+    good_index: bool,
 }
 
 impl<'a> Arguments<'a> {
@@ -72,36 +76,38 @@ impl<'a> Arguments<'a> {
         Some(value)
     }
 
-    /// Reads `[n]`; answers whether what is there is one, if anything is.
-    fn reorder(&mut self, text: &mut std::str::Chars<'_>) -> Option<bool> {
-        let inner = text.as_str().strip_prefix('[')?;
-        let Some((number, after)) = inner.split_once(']') else {
-            text.next();
-            return Some(false);
+    /// Reads `[n]`, which makes the n-th argument the next one; answers whether something like it was there.
+    fn reorder(&mut self, text: &mut Chars<'_>) -> bool {
+        let Some(inner) = text.as_str().strip_prefix('[') else { return false };
+        self.reordered = true;
+        let Some((number, after)) = inner.split_once(']').filter(|_| inner.len() > 1) else {
+            *text = inner.chars();
+            self.good_index = false;
+            return false;
         };
         *text = after.chars();
-        self.reordered = true;
-        let index = number.parse::<usize>().ok().filter(|index| (1..=self.values.len()).contains(index));
-        if let Some(index) = index {
-            self.next = index - 1;
+        let number = parse_number(number).filter(|(_, rest)| rest.is_empty());
+        match number.and_then(|(number, _)| number.checked_sub(1)).filter(|index| *index < self.values.len())
+        {
+            Some(index) => self.next = index,
+            None => self.good_index = false,
         }
-        Some(index.is_some())
+        number.is_some()
     }
 
-    /// A width or precision: digits, or `*` for an argument.
-    fn number(&mut self, text: &mut std::str::Chars<'_>) -> Option<Result<i64, ()>> {
-        if let Some(after) = text.as_str().strip_prefix('*') {
-            *text = after.chars();
-            return Some(match self.take() {
-                Some(Value::Int(value)) => Ok(*value),
-                _ => Err(()),
-            });
+    /// The argument for a `*`, a whole number that is not too large.
+    fn star(&mut self) -> Option<i64> {
+        match self.take() {
+            Some(Value::Int(value)) if value.unsigned_abs() <= MAX_WIDTH as u64 => Some(*value),
+            _ => None,
         }
-        let digits = text.as_str().bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = text.as_str().split_at(digits);
-        *text = after.chars();
-        (digits > 0).then(|| number.parse().map_err(|_| ()))
     }
+}
+
+/// The number that a text begins with, and the rest.
+fn parse_number(text: &str) -> Option<(usize, &str)> {
+    let (digits, rest) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    Some((digits.parse().ok()?, rest))
 }
 
 /// The flags of a directive.
@@ -116,7 +122,8 @@ struct Style {
     precision: Option<usize>,
 }
 
-fn directive(text: &mut std::str::Chars<'_>, arguments: &mut Arguments<'_>, out: &mut String) {
+/// Reads and writes what follows a `%`, step by step as Go's fmt does.
+fn directive(text: &mut Chars<'_>, arguments: &mut Arguments<'_>, out: &mut String) {
     let mut style = Style::default();
     loop {
         match text.as_str().chars().next() {
@@ -129,50 +136,85 @@ fn directive(text: &mut std::str::Chars<'_>, arguments: &mut Arguments<'_>, out:
         }
         text.next();
     }
-    let mut good_index = arguments.reorder(text).unwrap_or(true);
-    match arguments.number(text) {
-        Some(Ok(width)) if width.unsigned_abs() <= MAX_WIDTH as u64 => {
-            style.minus |= width < 0;
-            style.width = width.unsigned_abs() as usize;
+    arguments.good_index = true;
+    let mut after_index = arguments.reorder(text);
+    if let Some(after) = text.as_str().strip_prefix('*') {
+        *text = after.chars();
+        match arguments.star() {
+            Some(width) => {
+                style.minus |= width < 0;
+                style.width = width.unsigned_abs() as usize;
+            }
+            None => out.push_str("%!(BADWIDTH)"),
         }
-        Some(_) => out.push_str("%!(BADWIDTH)"),
-        None => {}
+        after_index = false;
+    } else if let Some((width, after)) = number_here(text) {
+        *text = after.chars();
+        arguments.good_index &= !after_index;
+        style.width = width;
     }
     if let Some(after) = text.as_str().strip_prefix('.') {
         *text = after.chars();
-        good_index &= arguments.reorder(text).unwrap_or(true);
-        match arguments.number(text) {
-            Some(Ok(precision)) if (0..=number::MAX_PRECISION as i64).contains(&precision) => {
-                style.precision = Some(precision as usize);
+        arguments.good_index &= !after_index;
+        after_index = arguments.reorder(text);
+        if let Some(after) = text.as_str().strip_prefix('*') {
+            *text = after.chars();
+            style.precision = arguments.star().and_then(|precision| usize::try_from(precision).ok());
+            if style.precision.is_none() {
+                out.push_str("%!(BADPREC)");
             }
-            Some(Ok(precision)) if precision < 0 => {}
-            Some(_) => out.push_str("%!(BADPREC)"),
-            None => style.precision = Some(0),
+            after_index = false;
+        } else {
+            let (precision, after) = number_here(text).unwrap_or((0, text.as_str()));
+            *text = after.chars();
+            style.precision = Some(precision);
         }
     }
-    good_index &= arguments.reorder(text).unwrap_or(true);
+    if !after_index {
+        arguments.reorder(text);
+    }
     let Some(verb) = text.next() else {
         out.push_str("%!(NOVERB)");
         return;
     };
     if verb == '%' {
         out.push('%');
-    } else if !good_index {
+    } else if !arguments.good_index {
         let _ = write!(out, "%!{verb}(BADINDEX)");
     } else if let Some(value) = arguments.take() {
-        show(value, verb, style, out);
+        // With `%v` these two ask for more detail, which there is for text only.
+        let details = style.sharp && verb == 'v' && matches!(value, Value::Text(_));
+        let plain = verb != 'v';
+        let style = Style { plus: style.plus && plain, sharp: style.sharp && plain, ..style };
+        show(value, if details { 'q' } else { verb }, style, out);
     } else {
         let _ = write!(out, "%!{verb}(MISSING)");
     }
 }
 
-/// One value in one style. Lists and dictionaries show their elements in it.
+/// The number that comes next. As in Go, one that is too large takes the rest of the text with it.
+fn number_here<'t>(text: &mut Chars<'t>) -> Option<(usize, &'t str)> {
+    if !text.as_str().starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let found = parse_number(text.as_str()).filter(|(number, _)| *number <= MAX_WIDTH);
+    if found.is_none() {
+        *text = "".chars();
+    }
+    found
+}
+
+/// One value in one style. Lists and dictionaries show their elements in it, up to where the text is too long
+/// in any case.
 fn show(value: &Value, verb: char, style: Style, out: &mut String) {
     match (value, verb) {
         (value, 'T') => pad(value.type_name(), style, out),
         (Value::List(list), verb) => {
             out.push('[');
             for (index, value) in list.iter().enumerate() {
+                if out.len() > value::MAX_WEIGHT {
+                    return;
+                }
                 if index > 0 {
                     out.push(' ');
                 }
@@ -183,6 +225,9 @@ fn show(value: &Value, verb: char, style: Style, out: &mut String) {
         (Value::Map(map), verb) => {
             out.push_str("map[");
             for (index, (key, value)) in map.entries().iter().enumerate() {
+                if out.len() > value::MAX_WEIGHT {
+                    return;
+                }
                 if index > 0 {
                     out.push(' ');
                 }
@@ -197,12 +242,10 @@ fn show(value: &Value, verb: char, style: Style, out: &mut String) {
             integer(*value, verb, style, out);
         }
         (Value::Float(value), 'v' | 'e' | 'E' | 'f' | 'F' | 'g' | 'G') => float(*value, verb, style, out),
-        (Value::Text(text), 'v' | 's') if !(style.sharp && verb == 'v') => {
-            pad(cut(text, style.precision), style, out);
-        }
-        (Value::Text(text), 'q' | 'v') => {
+        (Value::Text(text), 'v' | 's') => pad(cut(text, style.precision), style, out),
+        (Value::Text(text), 'q') => {
             let text = cut(text, style.precision);
-            let raw = style.sharp && verb == 'q' && !text.contains(['`', '\r', '\u{feff}']);
+            let raw = style.sharp && !text.contains(['`', '\r', '\u{feff}']);
             let quoted = if raw { format!("`{text}`") } else { quote::quote(text) };
             pad(&quoted, style, out);
         }
@@ -210,7 +253,13 @@ fn show(value: &Value, verb: char, style: Style, out: &mut String) {
             let bytes = text.as_bytes();
             let bytes = &bytes[..style.precision.unwrap_or(bytes.len()).min(bytes.len())];
             let mut digits = String::with_capacity(bytes.len() * 2);
-            for byte in bytes {
+            for (index, byte) in bytes.iter().enumerate() {
+                if style.space && index > 0 {
+                    digits.push(' ');
+                }
+                if style.sharp && (style.space || index == 0) {
+                    digits.push_str(if verb == 'x' { "0x" } else { "0X" });
+                }
                 let _ = if verb == 'x' { write!(digits, "{byte:02x}") } else { write!(digits, "{byte:02X}") };
             }
             pad(&digits, style, out);
@@ -221,7 +270,9 @@ fn show(value: &Value, verb: char, style: Style, out: &mut String) {
             let _ = write!(out, "%!{verb}(<nil>)");
         }
         (value, verb) => {
-            let _ = write!(out, "%!{verb}({}={value})", value.type_name());
+            let _ = write!(out, "%!{verb}({}=", value.type_name());
+            show(value, 'v', style, out);
+            out.push(')');
         }
     }
 }
@@ -234,15 +285,7 @@ fn cut(text: &str, precision: Option<usize>) -> &str {
 fn integer(value: i64, verb: char, style: Style, out: &mut String) {
     let magnitude = value.unsigned_abs();
     let (prefix, digits) = match verb {
-        'c' | 'q' | 'U' => {
-            let c = u32::try_from(value).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
-            let shown = match verb {
-                'c' => c.to_string(),
-                'q' => quote::quote_character(c),
-                _ => format!("U+{magnitude:04X}"),
-            };
-            return pad(&shown, style, out);
-        }
+        'c' | 'q' | 'U' => return character(value, verb, style, out),
         'b' => ("0b", format!("{magnitude:b}")),
         'o' => ("0", format!("{magnitude:o}")),
         'O' => ("0o", format!("{magnitude:o}")),
@@ -250,19 +293,39 @@ fn integer(value: i64, verb: char, style: Style, out: &mut String) {
         'X' => ("0X", format!("{magnitude:X}")),
         _ => ("", magnitude.to_string()),
     };
-    let prefix = if style.sharp || verb == 'O' { prefix } else { "" };
+    if (value, style.precision) == (0, Some(0)) {
+        // Go: nothing at all for a zero that wants no digits.
+        return pad("", Style { zero: false, ..style }, out);
+    }
     let sign = sign(value < 0, style);
     let least = match style.precision {
         Some(precision) => precision,
-        None if style.zero && !style.minus => style.width.saturating_sub(sign.len() + prefix.len()),
+        None if style.zero && !style.minus => style.width.saturating_sub(sign.len()),
         None => 0,
     };
-    let digits = match (value, style.precision) {
-        // Go: no digits at all for a zero that wants none.
-        (0, Some(0)) => String::new(),
-        _ => format!("{}{digits}", "0".repeat(least.saturating_sub(digits.len()))),
-    };
+    let mut digits = format!("{}{digits}", "0".repeat(least.saturating_sub(digits.len())));
+    if style.sharp && matches!(verb, 'o' | 'O') && !digits.starts_with('0') {
+        digits.insert(0, '0');
+    }
+    let prefix = if verb == 'O' || (style.sharp && verb != 'o') { prefix } else { "" };
     pad(&format!("{sign}{prefix}{digits}"), Style { zero: false, ..style }, out);
+}
+
+/// A number as the character that it stands for.
+fn character(value: i64, verb: char, style: Style, out: &mut String) {
+    let c = u32::try_from(value).ok().and_then(char::from_u32);
+    let shown = match verb {
+        'c' => c.unwrap_or('\u{fffd}').to_string(),
+        'q' => quote::quote_character(c.unwrap_or('\u{fffd}')),
+        _ => {
+            let digits = style.precision.unwrap_or(4).max(4);
+            let code = format!("U+{:0>digits$}", format!("{:X}", value.unsigned_abs()));
+            let visible = c.filter(|c| style.sharp && quote::is_printable(*c));
+            let code = visible.map_or(code.clone(), |c| format!("{code} '{c}'"));
+            return pad(&code, Style { zero: false, ..style }, out);
+        }
+    };
+    pad(&shown, style, out);
 }
 
 fn float(value: f64, verb: char, style: Style, out: &mut String) {
@@ -370,6 +433,25 @@ mod tests {
             ("%*d|%-*d|", vec![4.into(), 7.into(), 4.into(), 7.into()], "   7|7   |"),
             ("%.*f", vec![1.into(), 2.25.into()], "2.2"),
             ("%é", vec![1.into()], "%!é(int=1)"),
+            (
+                "%#08x %#.0b|%#o %#o %#O",
+                vec![5.into(), 0.into(), 0.into(), 8.into(), 8.into()],
+                "0x00000005 |0 010 0o010",
+            ),
+            ("%#U %.5U %010U", vec![255.into(), 65.into(), 65.into()], "U+00FF 'ÿ' U+00041     U+0041"),
+            ("%# x % X %#x", (0..3).map(|_| text("hi")).collect(), "0x68 0x69 68 69 0x6869"),
+            ("%5d %.3d", vec![true.into(), text("abcdef")], "%!d(bool= true) %!d(string=abc)"),
+            ("%+v %+v %+d", vec![42.into(), 1.5.into(), 42.into()], "42 1.5 +42"),
+            ("%[1]2d", vec![5.into()], "%!d(BADINDEX)"),
+            ("%[1].2f", vec![5.5.into()], "%!f(BADINDEX)"),
+            ("%[1]*[2]d|", vec![3.into(), 7.into()], "  7|"),
+            ("%[d", vec![5.into()], "%!d(BADINDEX)"),
+            ("%[", vec![5.into()], "%!(NOVERB)"),
+            ("%[]", vec![5.into()], "%!](BADINDEX)"),
+            ("%[0][1]d", vec![5.into()], "%![(BADINDEX)1]d"),
+            ("%.*f", vec![(-5).into(), 1.5.into()], "%!(BADPREC)1.500000"),
+            ("%.*f", vec![text("x"), 5.into()], "%!(BADPREC)%!f(int=5)"),
+            ("%*d", vec![i64::MAX.into(), 1.into()], "%!(BADWIDTH)1"),
             ("%x", vec![(-255).into()], "-ff"),
             ("%v", vec![f64::INFINITY.into()], "+Inf"),
         ] {
@@ -379,8 +461,14 @@ mod tests {
 
     #[test]
     fn wide_fields_do_not_take_the_memory() {
-        assert_eq!(sprintf("%1000000000d", &[1.into()]).unwrap(), "%!(BADWIDTH)1");
-        assert_eq!(sprintf("%.1000000000f", &[1.5.into()]).unwrap(), "%!(BADPREC)1.500000");
+        assert_eq!(sprintf("%1000000000d", &[1.into()]).unwrap(), "%!(NOVERB)%!(EXTRA int=1)");
+        assert_eq!(sprintf("%.1000000000f", &[1.5.into()]).unwrap(), "%!(NOVERB)%!(EXTRA float64=1.5)");
+        assert_eq!(sprintf("%.2000f", &[1.5.into()]).unwrap().len(), 2002);
+        assert_eq!(sprintf("%.2000e", &[1.5.into()]).unwrap().len(), 2006);
+        assert_eq!(sprintf("%.999999g", &[1.5.into()]).unwrap(), "1.5");
         assert!(sprintf(&"%10000d".repeat(100_000), &vec![1.into(); 100_000]).is_err());
+        assert!(sprintf("%999999d", &[Value::list(vec![1.into(); 100_000])]).is_err());
+        let map = Value::map((0..1000).map(|key| (key.to_string(), 1.into())));
+        assert!(sprintf("%999999v", &[map]).is_err());
     }
 }

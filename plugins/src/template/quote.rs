@@ -118,7 +118,7 @@ fn escape_character(c: char, quote: char, out: &mut String) {
 }
 
 /// Nearly `strconv.IsPrint`: Rust's own idea of what a debug string shows, without spaces but the usual one.
-fn is_printable(c: char) -> bool {
+pub(super) fn is_printable(c: char) -> bool {
     c == ' ' || c == '\'' || c == '"' || (!c.is_whitespace() && c.escape_debug().len() == 1)
 }
 

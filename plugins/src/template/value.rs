@@ -14,8 +14,12 @@ use std::rc::Rc;
 
 /// How deep lists and dictionaries may nest.
 pub(super) const MAX_DEPTH: usize = 100;
-/// How much one value may weigh: bytes of text plus the number of elements.
+/// How much one value may weigh, in about the bytes of memory that it takes.
 pub(super) const MAX_WEIGHT: usize = 4 << 20;
+/// What an element of a list weighs besides its text.
+pub(super) const ELEMENT: usize = 32;
+/// What an entry of a dictionary weighs besides its texts.
+pub(super) const ENTRY: usize = 96;
 
 /// A value.
 #[derive(Clone, Debug)]
@@ -135,9 +139,9 @@ fn drop_all(mut values: Vec<Value>) {
 /// Refuses a value that is too large or too deep to be walked, copied or printed; otherwise its weight.
 pub(super) fn weigh(value: &Value) -> Result<usize, Failure> {
     match value {
-        Value::Text(text) => check_weight(text.len().max(1)),
+        Value::Text(text) => check_weight(ELEMENT + text.len()),
         Value::List(_) | Value::Map(_) => walk(value, &mut |_| false).map(|(weight, _)| weight),
-        _ => Ok(1),
+        _ => Ok(ELEMENT),
     }
 }
 
@@ -153,11 +157,11 @@ fn walk(value: &Value, wanted: &mut dyn FnMut(&Rc<Map>) -> bool) -> Result<(usiz
         if depth > MAX_DEPTH {
             return Err(format!("a value nests deeper than {MAX_DEPTH} levels").into());
         }
-        weight += 1;
+        weight += ELEMENT;
         match value {
             Value::Text(text) => weight += text.len(),
             Value::List(list) => {
-                check_weight(weight + stack.len() + list.len())?;
+                check_weight(weight + ELEMENT * (stack.len() + list.len()))?;
                 stack.extend(list.iter().map(|value| (depth + 1, value.clone())));
             }
             Value::Map(map) => {
@@ -165,8 +169,8 @@ fn walk(value: &Value, wanted: &mut dyn FnMut(&Rc<Map>) -> bool) -> Result<(usiz
                     return Ok((weight, true));
                 }
                 let entries = map.entries();
-                check_weight(weight + stack.len() + entries.len())?;
-                weight += entries.keys().map(|key| key.len()).sum::<usize>();
+                check_weight(weight + ELEMENT * (stack.len() + entries.len()))?;
+                weight += entries.keys().map(|key| ENTRY + key.len()).sum::<usize>();
                 stack.extend(entries.values().map(|value| (depth + 1, value.clone())));
             }
             _ => {}
@@ -266,9 +270,7 @@ impl Value {
             }
             (Self::Map(a), Self::Map(b)) => {
                 let (a, b) = (a.entries(), b.entries());
-                let same = |((ka, a), (kb, b)): ((&Rc<str>, &Value), (&Rc<str>, &Value))| {
-                    ka == kb && a.deep_equal(b)
-                };
+                let same = |(a, b): (_, _)| keys_and_values_equal(a, b);
                 a.len() == b.len() && a.iter().zip(b.iter()).all(same)
             }
             _ => false,
@@ -312,6 +314,10 @@ impl fmt::Display for Value {
             }
         }
     }
+}
+
+fn keys_and_values_equal(a: (&Rc<str>, &Value), b: (&Rc<str>, &Value)) -> bool {
+    a.0 == b.0 && a.1.deep_equal(b.1)
 }
 
 impl From<&str> for Value {

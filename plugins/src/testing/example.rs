@@ -9,11 +9,7 @@ use super::Machine;
 /// Runs the example in the documentation of the plugin whose source this is, twice.
 #[track_caller]
 pub fn check_example(key: &str, source: &str) {
-    let documentation: String = source
-        .lines()
-        .take_while(|line| line.starts_with("//!"))
-        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default().to_owned() + "\n")
-        .collect();
+    let documentation = documentation(source);
     let block = |opening: &str| -> Option<String> {
         let (_, rest) = documentation.split_once(&format!("```{opening}\n"))?;
         Some(rest.split_once("```")?.0.to_owned())
@@ -25,4 +21,12 @@ pub fn check_example(key: &str, source: &str) {
     if let Some(commands) = block("text commands") {
         assert_eq!(outcome.commands.join("\n"), commands.trim_end(), "the commands of keys/{key}.rs");
     }
+}
+
+/// The module documentation in a source, as Markdown.
+pub fn documentation(source: &str) -> String {
+    let lines = source.lines().take_while(|line| line.starts_with("//!"));
+    lines
+        .map(|line| line.trim_start_matches("//!").strip_prefix(' ').unwrap_or_default().to_owned() + "\n")
+        .collect()
 }

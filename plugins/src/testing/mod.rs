@@ -11,7 +11,7 @@ mod host;
 mod machine;
 mod tree;
 
-pub use example::check_example;
+pub use example::{check_example, documentation};
 pub use host::FakeHost;
 pub use machine::{Machine, Outcome};
 pub use tree::Tree;

@@ -120,11 +120,22 @@ impl Tree {
                 self.entries.insert(path.clone(), Entry::Directory { mode, owner });
                 self.read_dir(&at, &path, host)?;
             } else {
-                self.entries.insert(path, Entry::File { mode, owner, content: std::fs::read(&at)? });
+                self.entries.insert(path, Entry::File { mode, owner, content: read_file(&at, mode)? });
             }
         }
         Ok(())
     }
+}
+
+/// The content of a file, even if its mode does not let its owner read it.
+fn read_file(path: &Path, mode: u32) -> Result<Vec<u8>> {
+    let content = std::fs::read(path).or_else(|_| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode | 0o400))?;
+        let content = std::fs::read(path);
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode))?;
+        content
+    });
+    content.with_context(|| format!("cannot read {}", path.display()))
 }
 
 impl Entry {

@@ -1,6 +1,6 @@
 //! `cosette check`: everything that is wrong with documents, at once.
 
-use super::{machine, print_json, sources, status_of, wrong_usage};
+use super::{Machine, print_json, sources, status_of, wrong_usage};
 use crate::command_line::{Options, Sources};
 use crate::planner::plan;
 use crate::report::{Finding, plural};
@@ -15,7 +15,7 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
         Ok(sources) => sources,
         Err(message) => return Ok(wrong_usage(&message)),
     };
-    let documents = Documents::read(&sources, &machine()?);
+    let documents = Documents::read(&sources, &Machine::new()?.place());
     let number = documents.documents.len();
     let stages = documents.stages();
     let texts = documents.texts;
@@ -25,7 +25,8 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
         let plan = plan(&stage, documents.documents.clone());
         findings.extend(plan.findings);
         steps += plan.steps.len();
-        findings.extend(plan.steps.into_iter().flat_map(|planned| planned.step.findings));
+        let steps = plan.steps.into_iter().map(|planned| planned.step);
+        findings.extend(steps.flat_map(|step| step.findings.into_iter().chain(step.not_yet)));
     }
     distinct(&mut findings);
     findings.sort_by(|one, other| place(one).cmp(&place(other)));

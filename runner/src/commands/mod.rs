@@ -8,14 +8,14 @@ mod try_stage;
 
 use crate::command_line::{Colour, Command, CommandLine, Options};
 use crate::report::{Report, Terminal, Texts, excerpt, plain};
-use crate::source::Source;
+use crate::source::{DEFAULT_DIRECTORIES, Place, Source};
 use crate::stage::{Documents, Prepared};
 use anyhow::{Context, Result};
 use cosette_plugins::System;
 use cosette_plugins::system::{Host, Live, Mode};
 use cosette_schema::{Diagnostic, suggest};
 use std::io::{IsTerminal, Write, stderr, stdout};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Exit statuses, a contract with units and scripts.
@@ -33,9 +33,6 @@ pub mod status_of {
 /// Does what the command line says; gives the exit status.
 pub fn dispatch(line: CommandLine) -> Result<u8> {
     let CommandLine { options, command } = line;
-    if options.verbose > 1 {
-        crate::log::show_debug_messages();
-    }
     match command {
         Command::Run(arguments) => run::run(&options, &arguments),
         Command::Apply(arguments) => run::apply(&options, &arguments),
@@ -62,7 +59,7 @@ impl Options {
     }
 
     fn detail(&self) -> u8 {
-        if self.quiet { 0 } else { 1 + self.verbose.min(1) }
+        if self.quiet { 0 } else { 1 + u8::from(self.verbose) }
     }
 
     fn terminal(&self, mode: Mode) -> Terminal<std::io::StdoutLock<'static>> {
@@ -96,23 +93,28 @@ fn colour_is_welcome() -> bool {
 }
 
 /// The machine itself, in which sources named on the command line are looked up.
-fn machine() -> Result<System> {
-    System::new(Path::new("/"), Arc::new(Live), Mode::Apply)
+struct Machine {
+    sys: System,
+    directory: PathBuf,
 }
 
-/// Reads the sources that a user named; relative paths begin at the working directory.
+impl Machine {
+    fn new() -> Result<Self> {
+        let directory = Live.kernel_link(Path::new("/proc/self/cwd"))?.unwrap_or_default();
+        Ok(Self { sys: System::new(Path::new("/"), Arc::new(Live), Mode::Plan)?, directory })
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { sys: &self.sys, directory: self.directory.clone() }
+    }
+}
+
+/// Reads the sources that a user named.
 fn sources(arguments: &[String]) -> Result<Vec<Source>, String> {
     if arguments.len() > 1 && arguments.iter().any(|argument| argument == "-") {
         return Err("`-` (standard input) must be the only source".to_owned());
     }
-    let directory = Live.kernel_link(Path::new("/proc/self/cwd")).ok().flatten().unwrap_or_default();
-    Ok(arguments
-        .iter()
-        .map(|argument| match Source::parse(argument) {
-            Source::Path(path) => Source::Path(directory.join(path)),
-            source => source,
-        })
-        .collect())
+    Ok(arguments.iter().map(|argument| Source::parse(argument)).collect())
 }
 
 /// The plan of a stage of documents that a user named. When they have no such stage, those they have are shown.
@@ -128,6 +130,16 @@ fn plan_of(options: &Options, documents: Documents, stage: &str) -> Prepared {
         let _ = writeln!(stderr(), "note: the sources have no stage `{stage}`; {hint}");
     }
     documents.plan(stage)
+}
+
+/// The plan of a stage of the default sources, and of further ones.
+fn plan_of_defaults(options: &Options, stage: &str, also: &[Source], sys: &System) -> Prepared {
+    let prepared = Prepared::defaults(stage, also, sys);
+    if prepared.sources == 0 && prepared.plan.steps.is_empty() && !options.quiet {
+        let directories = DEFAULT_DIRECTORIES.join(", ");
+        let _ = writeln!(stderr(), "note: there is nothing to run: none of {directories} exists");
+    }
+    prepared
 }
 
 /// Wrong usage that clap does not see: a sentence for standard error, and its exit status.

@@ -1,9 +1,9 @@
 //! `cosette plan`: the steps in order, the verdict of each condition and every effect, without any.
 
 use super::run::{execute, finish};
-use super::{exit_status, machine, plan_of, sources, wrong_usage};
+use super::{Machine, exit_status, plan_of, plan_of_defaults, sources, wrong_usage};
 use crate::command_line::{Options, Selection};
-use crate::stage::{Documents, Prepared};
+use crate::stage::Documents;
 use anyhow::Result;
 use cosette_plugins::system::Mode;
 
@@ -11,9 +11,9 @@ use cosette_plugins::system::Mode;
 pub(super) fn plan(options: &Options, arguments: &Selection) -> Result<u8> {
     let sys = options.system(Mode::Plan)?;
     let prepared = match arguments.resolve() {
-        Ok((stage, None)) => Prepared::defaults(stage, &[], &sys),
+        Ok((stage, None)) => plan_of_defaults(options, stage, &[], &sys),
         Ok((stage, Some(named))) => match sources(named) {
-            Ok(sources) => plan_of(options, Documents::read(&sources, &machine()?), stage),
+            Ok(sources) => plan_of(options, Documents::read(&sources, &Machine::new()?.place()), stage),
             Err(message) => return Ok(wrong_usage(&message)),
         },
         Err(message) => return Ok(wrong_usage(&message)),

@@ -1,6 +1,6 @@
 //! `cosette run` and `cosette apply`.
 
-use super::{exit_status, machine, plan_of, print_json, sources, wrong_usage};
+use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
 use crate::report::{Report, store};
 use crate::stage::{Documents, Prepared};
@@ -16,7 +16,7 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
         Err(message) => return Ok(wrong_usage(&message)),
     };
     let sys = options.system(Mode::Apply)?;
-    let prepared = Prepared::defaults(&arguments.stage, &also, &sys);
+    let prepared = plan_of_defaults(options, &arguments.stage, &also, &sys);
     let nothing_is_valid = prepared.nothing_is_valid();
     options.print_findings(&prepared.findings);
     let report = execute(options, prepared, &sys, |report| finish(options, report))?;
@@ -34,9 +34,9 @@ pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
     };
     let sys = options.system(Mode::Apply)?;
     let documents = if arguments.dotted {
-        Documents::read_dotted(&sources, &machine()?)
+        Documents::read_dotted(&sources, &Machine::new()?.place())
     } else {
-        Documents::read(&sources, &machine()?)
+        Documents::read(&sources, &Machine::new()?.place())
     };
     let nothing_is_valid = documents.nothing_is_valid();
     let prepared = plan_of(options, documents, &arguments.stage);

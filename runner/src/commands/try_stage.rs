@@ -1,11 +1,11 @@
-//! `cosette try`: a stage runs for real in a throw-away copy of the machine, then its changes are listed.
+//! `cosette try`: a stage runs for real in a throw-away copy of the then its changes are listed.
 
 use super::run::execute;
-use super::{exit_status, machine, plan_of, print_json, sources, wrong_usage};
+use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Options, Selection};
 use crate::report::{Report, Terminal};
 use crate::sandbox::{self, Change, Changes, Entry, PretendedOwners, View};
-use crate::stage::{Documents, Prepared};
+use crate::stage::Documents;
 use anyhow::{Context, Result};
 use cosette_plugins::System;
 use cosette_plugins::system::{Host, Live, Metadata, Mode};
@@ -29,8 +29,8 @@ pub(super) fn try_stage(options: &Options, arguments: &Selection) -> Result<u8> 
     };
     // Documents may lie outside the root, and nothing outside can be reached once the view is built.
     let prepared = match named {
-        Some(sources) => plan_of(options, Documents::read(&sources, &machine()?), stage),
-        None => Prepared::defaults(stage, &[], &options.system(Mode::Plan)?),
+        Some(sources) => plan_of(options, Documents::read(&sources, &Machine::new()?.place()), stage),
+        None => plan_of_defaults(options, stage, &[], &options.system(Mode::Plan)?),
     };
     let nothing_is_valid = prepared.nothing_is_valid();
     let view = inside.build(&options.root)?;

@@ -5,7 +5,7 @@ use super::{EffectReport, Outcome, Report, StepReport};
 use anstyle::{AnsiColor, Style};
 use cosette_plugins::effect::Diff;
 use cosette_plugins::system::Mode;
-use similar::TextDiff;
+use imara_diff::{Algorithm, BasicLineDiffPrinter, Diff as LineDiff, InternedInput, UnifiedDiffConfig};
 use std::io::{self, Write};
 
 /// Writes reports, step by step.
@@ -87,12 +87,14 @@ impl<W: Write> Terminal<W> {
         let stage = self.paint(style, &report.stage);
         let (applied, skipped, failed) = (numbers.applied, numbers.skipped, numbers.failed);
         if self.planned {
-            let unknown = numbers.steps - applied - skipped - failed;
+            let unknown = match numbers.steps - applied - skipped - failed {
+                0 => String::new(),
+                unknown => format!(", {unknown} only a run can tell"),
+            };
             let changes = plural(numbers.changed, "change");
             return writeln!(
                 self.out,
-                "{stage}: {applied} would run, {unknown} cannot be told, {skipped} would be skipped, {failed} would fail; \
-                 {changes} to make"
+                "{stage}: {applied} would run, {skipped} would be skipped, {failed} would fail{unknown}; {changes} to make"
             );
         }
         let changes = plural(numbers.changed, "change");
@@ -121,8 +123,7 @@ impl<W: Write> Terminal<W> {
             Diff::Attributes(change) => writeln!(self.out, "            {change}"),
             Diff::Text { before, after } => {
                 let before = before.as_deref().unwrap_or_default();
-                let text = TextDiff::from_lines(before, after).unified_diff().context_radius(2).to_string();
-                for line in text.lines() {
+                for line in unified(before, after).lines() {
                     let style = match line.as_bytes().first() {
                         Some(b'+') => APPLIED,
                         Some(b'-') => AnsiColor::Red.on_default(),
@@ -139,6 +140,16 @@ impl<W: Write> Terminal<W> {
     fn paint(&self, style: Style, text: &str) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
+}
+
+/// A unified diff with two lines of context.
+fn unified(before: &str, after: &str) -> String {
+    let input = InternedInput::new(before, after);
+    let mut diff = LineDiff::compute(Algorithm::Histogram, &input);
+    diff.postprocess_lines(&input);
+    let mut config = UnifiedDiffConfig::default();
+    config.context_len(2);
+    diff.unified_diff(&BasicLineDiffPrinter(&input.interner), config, &input).to_string()
 }
 
 /// A number of things: `1 change`, `2 changes`.

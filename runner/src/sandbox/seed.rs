@@ -128,16 +128,21 @@ pub(super) fn file(
     std::fs::write(upper, &content)?;
     copy_attributes(&std::fs::symlink_metadata(&from)?, upper)?;
     layer.seeded(upper)?;
+    if !content.is_empty() {
+        unreadable.replaced.push(at.to_owned());
+    }
     layer.stand_ins.insert(at.to_owned(), content);
-    unreadable.replaced.push(at.to_owned());
     Ok(true)
 }
 
-/// The account databases that nobody may read, with the accounts that everybody knows of, all locked.
+/// The account databases that nobody may read, with the accounts that everybody knows of, all locked, and
+/// their lock.
 fn stand_in(root: &Path, at: &Path) -> Option<Vec<u8>> {
     let (names, rest) = match at.to_str()? {
         "/etc/shadow" => ("/etc/passwd", ":*:::::::"),
         "/etc/gshadow" => ("/etc/group", ":*::"),
+        // Whoever edits those takes this lock, which is always empty.
+        "/etc/.pwd.lock" => return Some(Vec::new()),
         _ => return None,
     };
     let names = std::fs::read_to_string(below(root, Path::new(names))).ok()?;

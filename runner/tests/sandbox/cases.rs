@@ -24,7 +24,7 @@ enum User {
 
 type Case = (&'static str, fn(User));
 
-const CASES: [Case; 15] = [
+const CASES: [Case; 16] = [
     ("the_machine_is_as_it_was_after_a_stage_that_changes_much", the_machine_is_as_it_was),
     ("what_a_stage_writes_is_told_with_the_text_before_and_after", what_a_stage_writes_is_told),
     ("what_is_written_as_it_was_is_no_change", what_is_written_as_it_was_is_no_change),
@@ -33,6 +33,7 @@ const CASES: [Case; 15] = [
     ("the_host_name_is_of_the_view", the_host_name_is_of_the_view),
     ("root_gives_files_to_anybody", root_gives_files_to_anybody),
     ("the_kernel_cannot_be_changed", the_kernel_cannot_be_changed),
+    ("the_lock_of_the_accounts_can_be_taken", the_lock_of_the_accounts_can_be_taken),
     ("signals_stay_in_the_view", signals_stay_in_the_view),
     ("sockets_of_the_machine_are_out_of_reach", sockets_are_out_of_reach),
     ("processes_in_the_background_end_with_the_view", processes_in_the_background_end),
@@ -176,6 +177,12 @@ fn the_kernel_cannot_be_changed(user: User) {
     let seen =
         view(user, "/", "offline:test $(grep -c : /proc/net/dev) -le 1 || ! grep -q eth /proc/net/dev");
     assert_eq!(seen.status, 0, "{}", seen.text);
+}
+
+fn the_lock_of_the_accounts_can_be_taken(user: User) {
+    let seen = view(user, "/", "sh:test ! -e /etc/.pwd.lock || : >> /etc/.pwd.lock");
+    assert_eq!(seen.status, 0, "{}", seen.text);
+    assert!(!seen.text.contains("Modified /etc/.pwd.lock"), "{}", seen.text);
 }
 
 fn signals_stay_in_the_view(user: User) {

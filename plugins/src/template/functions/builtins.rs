@@ -132,13 +132,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(&["ge"], "VALUE VALUE", "`gt` or equal", ("{{ ge 2 1 }}", "true"), |call| {
         Ok(compare(call)?.is_some_and(Ordering::is_ge).into())
     }),
-    Function::new(
-        &["fail"],
-        "MESSAGE",
-        "nothing: the template fails with this message, and the text stays as it is",
-        (r#"{{ if false }}{{ fail "no" }}{{ end }}"#, ""),
-        |call| Err(call.text(0)?.to_string().into()),
-    ),
 ];
 
 fn last(call: &Call<'_>) -> Outcome {

@@ -3,7 +3,7 @@
 
 use super::{Call, Environment, Function, Outcome};
 use crate::template::failure::Failure;
-use crate::template::time::{self, Time};
+use crate::template::time::{Time, duration};
 use crate::template::value::Value;
 use crate::template::zone::Zone;
 
@@ -45,8 +45,8 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "the time a duration later",
         (r#"{{ now | dateModify "-1h30m" | date "15:04" }}"#, "01:34"),
         |call| {
-            let duration = time::parse_duration(call.text(0)?).ok_or("the text is not a duration of Go")?;
-            Ok(call.time(1)?.add(duration).into())
+            let nanoseconds = duration::parse(call.text(0)?).ok_or("the text is not a duration of Go")?;
+            Ok(call.time(1)?.add(nanoseconds).into())
         },
     ),
     Function::new(
@@ -71,7 +71,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "DATE",
         "how long ago a time was",
         (r#"{{ now | dateModify "-90m" | ago }}"#, "1h30m0s"),
-        |call| Ok(time::format_duration(since(call, call.value(0)) / 1_000_000_000 * 1_000_000_000).into()),
+        |call| Ok(duration::format(since(call, call.value(0)) / 1_000_000_000 * 1_000_000_000).into()),
     ),
     Function::new(
         &["duration"],
@@ -80,7 +80,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         (r#"{{ duration "95" }}"#, "1m35s"),
         |call| {
             let seconds = super::conversion::to_int(call.value(0));
-            Ok(time::format_duration(seconds.saturating_mul(1_000_000_000)).into())
+            Ok(duration::format(seconds.saturating_mul(1_000_000_000)).into())
         },
     ),
     Function::new(
@@ -129,7 +129,7 @@ fn since(call: &Call<'_>, date: &Value) -> i64 {
 fn duration_round(call: &Call<'_>) -> Outcome {
     let nanoseconds = match call.value(0) {
         Value::Text(text) => {
-            time::parse_duration(text).ok_or_else(|| Failure::from("the text is not a duration of Go"))?
+            duration::parse(text).ok_or_else(|| Failure::from("the text is not a duration of Go"))?
         }
         Value::Int(nanoseconds) => *nanoseconds,
         date @ Value::Time(_) => since(call, date),

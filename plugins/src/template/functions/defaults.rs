@@ -1,4 +1,4 @@
-//! Defaults and choices.
+//! Defaults, choices and failure.
 
 use super::Function;
 use crate::template::value::Value;
@@ -41,5 +41,12 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "one of two values",
         (r#"{{ eq 1 1 | ternary "yes" "no" }}"#, "yes"),
         |call| Ok(call.value(if call.bool(2)? { 0 } else { 1 }).clone()),
+    ),
+    Function::new(
+        &["fail"],
+        "MESSAGE",
+        "nothing: the template fails with this message, and the text stays as it is",
+        (r#"{{ if false }}{{ fail "no" }}{{ end }}"#, ""),
+        |call| Err(call.text(0)?.to_string().into()),
     ),
 ];

@@ -63,7 +63,7 @@ fn encode(bytes: &[u8], alphabet: &[u8], bits: u32) -> String {
     if filled > 0 {
         out.push(letter(buffer << (bits - filled)));
     }
-    while out.len() % group(bits) != 0 {
+    while !out.len().is_multiple_of(group(bits)) {
         out.push('=');
     }
     out
@@ -74,7 +74,7 @@ fn decode(text: &str, alphabet: &[u8], bits: u32) -> Option<Vec<u8>> {
     let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let letters = text.trim_end_matches('=');
     let padding = text.len() - letters.len();
-    let whole = text.len() % group(bits) == 0 && padding < group(bits);
+    let whole = text.len().is_multiple_of(group(bits)) && padding < group(bits);
     // Letters that end within a byte which they do not fill cannot come from encoding.
     if !whole || letters.len() * bits as usize % 8 >= bits as usize {
         return None;

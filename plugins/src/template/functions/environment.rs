@@ -9,23 +9,30 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// How much work one rendering may take: every step costs one, every call the weight of its arguments and of its
-/// result. That is also the most memory it can come to hold. It takes well under a second.
-const WORK: usize = 64 << 20;
-/// What it costs to compile a pattern.
-const PATTERN_WORK: usize = 1 << 18;
+/// How much work one rendering may take: a step costs [`STEP`], a call the weight of its arguments and of its
+/// result. That is also about the most memory it can come to hold. All of it takes some tenths of a second.
+const WORK: usize = 32 << 20;
+/// What a step costs: an action, a turn of a loop.
+const STEP: usize = 16;
+
+/// How many patterns are kept; beyond that, the last one makes room.
+const KEPT_PATTERNS: usize = 32;
+/// How many random bytes are asked for at once.
+const RANDOM_STORE: usize = 512;
 
 /// The surroundings of one rendering.
 pub(in crate::template) struct Environment<'f> {
     facts: &'f Facts<'f>,
     work: Cell<usize>,
-    /// Patterns that were compiled already.
-    patterns: RefCell<Vec<(Rc<str>, Rc<Pattern>)>>,
+    /// Random bytes that are not used yet.
+    random: RefCell<Vec<[u8; 8]>>,
+    /// The patterns that this rendering has used.
+    patterns: RefCell<Vec<(Rc<str>, Pattern)>>,
 }
 
 impl<'f> Environment<'f> {
     pub(in crate::template) fn new(facts: &'f Facts<'f>) -> Self {
-        Self { facts, work: Cell::new(WORK), patterns: RefCell::default() }
+        Self { facts, work: Cell::new(WORK), random: RefCell::default(), patterns: RefCell::default() }
     }
 
     /// Takes a share of the work that is left.
@@ -33,6 +40,11 @@ impl<'f> Environment<'f> {
         let left = self.work.get().checked_sub(work);
         self.work.set(left.unwrap_or(0));
         left.map(|_| ()).ok_or_else(|| "the template takes too much work".into())
+    }
+
+    /// Takes a step.
+    pub(in crate::template) fn step(&self) -> Result<(), Failure> {
+        self.spend(STEP)
     }
 
     /// Calls a function. All arguments are light and flat enough to be walked.
@@ -61,30 +73,40 @@ impl<'f> Environment<'f> {
     }
 
     /// A random number below `limit`, which must not be 0; each is as likely as the others.
-    pub(super) fn random_below(&self, limit: u64) -> u64 {
+    pub(super) fn random_below(&self, limit: u64) -> Result<u64, Failure> {
         // Numbers above the last multiple of the limit would favour the small ones.
         let usable = u64::MAX - u64::MAX % limit;
         loop {
-            let mut bytes = [0; 8];
-            self.random(&mut bytes);
-            let number = u64::from_le_bytes(bytes);
+            let number = u64::from_le_bytes(self.random_bytes()?);
             if number < usable {
-                return number % limit;
+                return Ok(number % limit);
             }
         }
     }
 
-    /// A compiled pattern.
-    pub(super) fn pattern(&self, text: &Rc<str>) -> Result<Rc<Pattern>, Failure> {
-        let known = self.patterns.borrow().iter().find(|(known, _)| known == text).map(|(_, p)| p.clone());
-        if let Some(pattern) = known {
-            return Ok(pattern);
+    /// Eight bytes out of a store, since to ask the kernel for each number would take most of the time.
+    fn random_bytes(&self) -> Result<[u8; 8], Failure> {
+        let mut store = self.random.borrow_mut();
+        if store.is_empty() {
+            self.spend(RANDOM_STORE)?;
+            let mut bytes = [0; RANDOM_STORE];
+            self.random(&mut bytes);
+            *store = bytes.chunks_exact(8).filter_map(|chunk| chunk.try_into().ok()).collect();
         }
-        self.spend(PATTERN_WORK)?;
+        store.pop().ok_or_else(|| "there are no random numbers".into())
+    }
+
+    /// A compiled pattern. The first use of each in a rendering is work.
+    pub(super) fn pattern(&self, text: &Rc<str>) -> Result<Pattern, Failure> {
+        let mut patterns = self.patterns.borrow_mut();
+        if let Some((_, known)) = patterns.iter().find(|(known, _)| known == text) {
+            return Ok(known.clone());
+        }
         let pattern =
             Pattern::new(text).map_err(|error| format!("the regular expression is invalid: {error}"))?;
-        let pattern = Rc::new(pattern);
-        self.patterns.borrow_mut().push((text.clone(), pattern.clone()));
+        self.spend(10_000 + pattern.weight() * 64)?;
+        patterns.truncate(KEPT_PATTERNS - 1);
+        patterns.push((text.clone(), pattern.clone()));
         Ok(pattern)
     }
 }

@@ -1,8 +1,8 @@
 //! Checksums. Hashes of passwords are not among them: they belong to `users`.
 
 use super::Function;
+use crate::facts::hexadecimal;
 use sha2::Digest;
-use std::fmt::Write;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
@@ -40,11 +40,3 @@ pub(super) const FUNCTIONS: &[Function] = &[
         },
     ),
 ];
-
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        let _ = write!(out, "{byte:02x}");
-    }
-    out
-}

@@ -1,6 +1,9 @@
 //! Upper and lower case, and the ways to write names of several words.
 
-use super::Function;
+use super::builtins::check_length;
+use super::{Call, Function};
+use crate::template::failure::Failure;
+use crate::template::value::ELEMENT;
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(&["upper"], "TEXT", "the text in capitals", (r#"{{ upper "aß" }}"#, "ASS"), |call| {
@@ -41,14 +44,14 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "TEXT",
         "the words of a name in small letters, with `_` between them",
         (r#"{{ snakecase "FirstName" }} {{ snakecase "HTTPServer" }}"#, "first_name http_server"),
-        |call| Ok(joined(call.text(0)?, '_').into()),
+        |call| Ok(joined(name(call)?, '_').into()),
     ),
     Function::new(
         &["kebabcase"],
         "TEXT",
         "the words of a name in small letters, with `-` between them",
         (r#"{{ kebabcase "FirstName" }}"#, "first-name"),
-        |call| Ok(joined(call.text(0)?, '-').into()),
+        |call| Ok(joined(name(call)?, '-').into()),
     ),
     Function::new(
         &["camelcase"],
@@ -56,11 +59,18 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "the words of a name with a capital each and nothing between them",
         (r#"{{ camelcase "http_server" }}"#, "HttpServer"),
         |call| {
-            let words = words(call.text(0)?);
+            let words = words(name(call)?);
             Ok(words.iter().map(|word| at_beginnings(word, |_| false, capital)).collect::<String>().into())
         },
     ),
 ];
+
+/// A name, which is short.
+fn name<'c>(call: &Call<'c>) -> Result<&'c str, Failure> {
+    let name = call.text(0)?;
+    check_length(name.len().checked_mul(ELEMENT))?;
+    Ok(name)
+}
 
 /// What ends a word for Go's strings.Title.
 fn separates(c: char) -> bool {

@@ -37,6 +37,7 @@ pub(super) use environment::Environment;
 
 use super::failure::Failure;
 use super::value::Value;
+use cosette_schema::suggest;
 
 /// What a function gives.
 type Outcome = Result<Value, Failure>;
@@ -119,7 +120,7 @@ static FAMILIES: &[(&str, &[Function])] = &[
     ("Random text", random::FUNCTIONS),
     ("Arithmetic", math::FUNCTIONS),
     ("Sequences of numbers", integers::FUNCTIONS),
-    ("Defaults and choices", defaults::FUNCTIONS),
+    ("Defaults, choices and failure", defaults::FUNCTIONS),
     ("JSON", json_text::FUNCTIONS),
     ("Lists", lists::FUNCTIONS),
     ("Dictionaries", dicts::FUNCTIONS),
@@ -162,34 +163,13 @@ pub(super) fn unknown(name: &str) -> String {
         | "genSignedCert"
         | "genSignedCertWithKey"
         | "buildCustomCert" => "secrets do not come from templates; use a command",
-        _ => return format!("there is no function `{name}`{}", similar(name)),
+        _ => {
+            let near = suggest(name, all().flat_map(|function| function.names).copied());
+            let near = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+            return format!("there is no function `{name}`{near}");
+        }
     };
     format!("the function `{name}` is left out: {reason}")
-}
-
-/// A name that differs in little, as a question.
-fn similar(name: &str) -> String {
-    let lower = name.to_lowercase();
-    let close = |known: &&&str| {
-        let known = known.to_lowercase();
-        known == lower || (known.len() > 3 && lower.len() > 3 && differs_in_one(&known, &lower))
-    };
-    let found = all().flat_map(|function| function.names).find(close);
-    found.map_or_else(String::new, |found| format!("; did you mean `{found}`?"))
-}
-
-/// Whether one letter was left out, added, replaced or swapped with its neighbour.
-fn differs_in_one(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let (a, b) = (&a[start..], &b[start..]);
-    match (a, b) {
-        ([_, a @ ..], [_, rest @ ..]) if a == rest => true,
-        ([_, a @ ..], b) if a == b => true,
-        (a, [_, b @ ..]) if a == b => true,
-        ([a1, a2, a @ ..], [b1, b2, b @ ..]) => a1 == b2 && a2 == b1 && a == b,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::builtins::check_length;
 use super::{Call, Environment, Function, Outcome};
+use crate::template::failure::Failure;
 use std::fmt::Write;
 
 const DIGITS: &[u8] = b"0123456789";
@@ -50,7 +51,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
             if from >= to {
                 return Err("the first number of `randInt` must be less than the second".into());
             }
-            Ok(from.wrapping_add_unsigned(call.environment.random_below(to.abs_diff(from))).into())
+            Ok(from.wrapping_add_unsigned(call.environment.random_below(to.abs_diff(from))?).into())
         },
     ),
     Function::new(
@@ -72,7 +73,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         |call| {
             let mut characters: Vec<char> = call.text(0)?.chars().collect();
             for index in (1..characters.len()).rev() {
-                characters.swap(index, below(call.environment, index + 1));
+                characters.swap(index, below(call.environment, index + 1)?);
             }
             Ok(characters.into_iter().collect::<String>().into())
         },
@@ -94,11 +95,11 @@ fn text(call: &Call<'_>, alphabet: &[u8]) -> Outcome {
     let count = check_length(Some(call.size(0)?))?;
     let mut out = String::with_capacity(count);
     for _ in 0..count {
-        let _ = out.write_char(char::from(alphabet[below(call.environment, alphabet.len())]));
+        let _ = out.write_char(char::from(alphabet[below(call.environment, alphabet.len())?]));
     }
     Ok(out.into())
 }
 
-fn below(environment: &Environment<'_>, limit: usize) -> usize {
-    environment.random_below(limit as u64) as usize
+fn below(environment: &Environment<'_>, limit: usize) -> Result<usize, Failure> {
+    Ok(environment.random_below(limit as u64)? as usize)
 }

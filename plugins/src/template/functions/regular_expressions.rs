@@ -2,6 +2,7 @@
 
 use super::string_lists::from_texts;
 use super::{Call, Environment, Function, Outcome};
+use crate::pattern::Pattern;
 use crate::template::failure::Failure;
 use crate::template::value;
 
@@ -11,14 +12,22 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "PATTERN TEXT",
         "whether the pattern matches anywhere",
         (r#"{{ regexMatch "^[a-z]+$" "abc" }}"#, "true"),
-        |call| Ok(call.environment.pattern(call.text(0)?)?.is_match(call.text(1)?).into()),
+        |call| {
+            let (pattern, text) = (call.environment.pattern(call.text(0)?)?, call.text(1)?);
+            search(call.environment, &pattern, text)?;
+            Ok(pattern.is_match(text).into())
+        },
     ),
     Function::new(
         &["regexFind", "mustRegexFind"],
         "PATTERN TEXT",
         "the first match, or empty text",
         (r#"{{ regexFind "[0-9]+" "a12b3" }}"#, "12"),
-        |call| Ok(call.environment.pattern(call.text(0)?)?.find(call.text(1)?).unwrap_or_default().into()),
+        |call| {
+            let (pattern, text) = (call.environment.pattern(call.text(0)?)?, call.text(1)?);
+            search(call.environment, &pattern, text)?;
+            Ok(pattern.find(text).unwrap_or_default().into())
+        },
     ),
     Function::new(
         &["regexFindAll", "mustRegexFindAll"],
@@ -29,9 +38,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
             let (pattern, text) = (call.environment.pattern(call.text(0)?)?, call.text(1)?);
             let most = usize::try_from(call.int(2)?).unwrap_or(usize::MAX);
             let mut found = Vec::new();
+            search(call.environment, &pattern, text)?;
             for range in pattern.find_all(text).take(most) {
-                search(call.environment, &text[range.end..])?;
+                search(call.environment, &pattern, &text[range.end..])?;
                 found.push(text[range].to_owned());
+                value::check_weight(found.len() * value::ELEMENT)?;
             }
             Ok(from_texts(found))
         },
@@ -57,8 +68,10 @@ pub(super) const FUNCTIONS: &[Function] = &[
         (r#"{{ regexSplit " *, *" "a , b,c" -1 }}"#, "[a b c]"),
         |call| {
             let (pattern, text) = (call.environment.pattern(call.text(0)?)?, call.text(1)?);
-            for range in pattern.find_all(text) {
-                search(call.environment, &text[range.end..])?;
+            search(call.environment, &pattern, text)?;
+            for (count, range) in pattern.find_all(text).enumerate() {
+                search(call.environment, &pattern, &text[range.end..])?;
+                value::check_weight(count * value::ELEMENT)?;
             }
             let parts = pattern.split(text, usize::try_from(call.int(2)?).ok());
             Ok(from_texts(parts.into_iter().map(str::to_owned)))
@@ -85,14 +98,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn replace(call: &Call<'_>, replacement: &str) -> Outcome {
     let pattern = call.environment.pattern(call.text(0)?)?;
+    search(call.environment, &pattern, call.text(1)?)?;
     let replaced = pattern.try_replace_all(call.text(1)?, replacement, |rest, out| {
-        search(call.environment, rest)?;
+        search(call.environment, &pattern, rest)?;
         value::check_weight(out.len()).map(|_| ())
     })?;
     Ok(replaced.into())
 }
 
-/// A single search takes time in proportion to the text, so all of them may take the square of it.
-fn search(environment: &Environment<'_>, rest: &str) -> Result<(), Failure> {
-    environment.spend(1 + rest.len() / 16)
+/// Takes the work of one search. It is in proportion to the pattern and the text, and since a search may look at
+/// all that is left before it finds a short match, that of all matches may be in proportion to its square.
+fn search(environment: &Environment<'_>, pattern: &Pattern, rest: &str) -> Result<(), Failure> {
+    environment.spend(1 + rest.len().saturating_mul(pattern.weight()) / 2)
 }

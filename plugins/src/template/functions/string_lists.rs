@@ -2,7 +2,8 @@
 
 use super::builtins::check_length;
 use super::{Call, Function, Outcome};
-use crate::template::value::Value;
+use crate::template::failure::Failure;
+use crate::template::value::{ELEMENT, ENTRY, Value};
 
 pub(super) const FUNCTIONS: &[Function] = &[
     Function::new(
@@ -23,7 +24,11 @@ pub(super) const FUNCTIONS: &[Function] = &[
         "SEPARATOR TEXT",
         "a dictionary of the parts, with the keys `_0`, `_1`, ...",
         (r#"{{ (split "/" "a/b")._1 }}"#, "b"),
-        |call| Ok(numbered(call.text(1)?.split(&**call.text(0)?))),
+        |call| {
+            let (separator, text) = (call.text(0)?, call.text(1)?);
+            check_parts(separator, text, ENTRY)?;
+            Ok(numbered(text.split(&**separator)))
+        },
     ),
     Function::new(
         &["splitn"],
@@ -32,6 +37,7 @@ pub(super) const FUNCTIONS: &[Function] = &[
         (r#"{{ (splitn "/" 2 "a/b/c")._1 }}"#, "b/c"),
         |call| {
             let (separator, text) = (call.text(0)?, call.text(2)?);
+            check_parts(separator, text, ENTRY)?;
             Ok(match usize::try_from(call.int(1)?) {
                 Ok(count) => numbered(text.splitn(count, &**separator)),
                 Err(_) => numbered(text.split(&**separator)),
@@ -68,10 +74,16 @@ pub(super) const FUNCTIONS: &[Function] = &[
 /// The parts of a text. An empty separator separates all characters.
 fn split_list(call: &Call<'_>) -> Outcome {
     let (separator, text) = (call.text(0)?, call.text(1)?);
+    check_parts(separator, text, ELEMENT)?;
     if separator.is_empty() {
         return Ok(from_texts(text.chars().map(String::from)));
     }
     Ok(from_texts(text.split(&**separator).map(str::to_owned)))
+}
+
+/// Refuses more parts than a value may have, before they are made.
+fn check_parts(separator: &str, text: &str, weight: usize) -> Result<(), Failure> {
+    check_length((text.matches(separator).count() + 1).checked_mul(weight)).map(|_| ())
 }
 
 fn numbered<'t>(parts: impl Iterator<Item = &'t str>) -> Value {
