@@ -78,6 +78,8 @@ fn order(steps: Vec<Planned>, findings: &mut Vec<Diagnostic>) -> Vec<Planned> {
 struct Graph {
     /// For each step, the steps that wait for it because of `after:`.
     waiting: Vec<Vec<usize>>,
+    /// For each step, the steps that its `after:` names.
+    targets: Vec<Vec<usize>>,
     /// For each step, how many steps its `after:` still waits for.
     open: Vec<usize>,
     /// For each step, the next one of its document that has no `after:` of its own, and so follows it.
@@ -89,6 +91,7 @@ impl Graph {
         let names = Names::new(steps);
         let mut graph = Self {
             waiting: vec![Vec::new(); steps.len()],
+            targets: vec![Vec::new(); steps.len()],
             open: vec![0; steps.len()],
             follower: vec![None; steps.len()],
         };
@@ -107,6 +110,7 @@ impl Graph {
                 graph.open[at] += found.len();
                 for other in found {
                     graph.waiting[other].push(at);
+                    graph.targets[at].push(other);
                 }
             }
         }
@@ -115,7 +119,7 @@ impl Graph {
 
     /// Takes, again and again, the first step that waits for nothing. That a step follows the one before it
     /// in its document gives way where `after:` contradicts it; what then still waits for itself is a cycle,
-    /// which is reported, and runs behind all others.
+    /// which is reported, and runs all the same.
     fn sort(mut self, steps: &[Planned], findings: &mut Vec<Diagnostic>) -> Vec<usize> {
         let mut followed = vec![false; steps.len()];
         for follower in self.follower.iter().flatten() {
@@ -153,38 +157,34 @@ impl Graph {
         order
     }
 
-    /// The step to go on with when each one waits.
+    /// The step to go on with when each one waits: walking from one to what it waits for leads in a circle.
+    /// If a step is in it only because it follows another, it goes first; else the circle is reported.
     fn unblock(&self, steps: &[Planned], done: &[bool], findings: &mut Vec<Diagnostic>) -> usize {
-        let mut left = (0..steps.len()).filter(|at| !done[*at]);
-        if let Some(at) = left.clone().find(|at| self.open[*at] == 0) {
-            return at;
+        let mut here = done.iter().position(|done| !done).unwrap_or_default();
+        let mut circle: Vec<usize> = Vec::new();
+        let mut seen = vec![false; steps.len()];
+        while !std::mem::replace(&mut seen[here], true) {
+            circle.push(here);
+            // A step without an open target waits for the one that it follows.
+            let target = self.targets[here].iter().copied().find(|target| !done[*target]);
+            here = target.unwrap_or_else(|| here.saturating_sub(1));
         }
-        let at = left.next().unwrap_or_default();
-        let mut names = vec![describe(&steps[at])];
-        let mut seen = vec![at];
-        // Walk from a step to one that it waits for, until a step comes again.
-        let mut here = at;
-        while let Some(next) =
-            (0..steps.len()).find(|next| !done[*next] && self.waiting[*next].contains(&here))
-        {
-            if let Some(from) = seen.iter().position(|step| *step == next) {
-                names.drain(..from);
-                break;
-            }
-            seen.push(next);
-            names.push(describe(&steps[next]));
-            here = next;
+        circle.drain(..circle.iter().position(|step| *step == here).unwrap_or_default());
+        if let Some(follower) = circle.iter().copied().filter(|at| self.open[*at] == 0).min() {
+            return follower;
         }
-        let planned = &steps[at];
+        let names: Vec<String> = circle.iter().map(|at| describe(&steps[*at])).collect();
+        let first = circle.iter().copied().min().unwrap_or(here);
+        let planned = &steps[first];
         let mut finding = Findings::new(planned.origin.clone());
         finding
             .error(
                 planned.step.after.first().map(|target| target.span),
                 format!("these steps wait for each other: {}", names.join(", ")),
             )
-            .help("remove one `after`; until then they run behind all others");
+            .help("remove one `after`; they run all the same");
         findings.extend(finding.into_vec());
-        at
+        first
     }
 }
 
@@ -249,4 +249,93 @@ impl Names {
 fn describe(planned: &Planned) -> String {
     let name = planned.step.name.clone().unwrap_or_else(|| planned.index.to_string());
     format!("`{name}` ({}:{})", planned.origin, planned.step.span.line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cosette_schema::parse;
+
+    /// The names of the steps in order, and the findings; documents are `name: step[<target ...] ...`.
+    fn order_of(documents: &[&str]) -> (String, Vec<String>) {
+        let documents = documents.iter().enumerate().map(|(at, line)| {
+            let (name, steps) = line.split_once(": ").unwrap();
+            let steps: String = steps
+                .split(' ')
+                .map(|step| {
+                    let (step, targets) = step.split_once('<').unwrap_or((step, ""));
+                    let after: Vec<String> = targets
+                        .split(',')
+                        .filter(|t| !t.is_empty())
+                        .map(|t| format!("{{name: {t}}}"))
+                        .collect();
+                    format!("    - {{name: {step}, after: [{}]}}\n", after.join(", "))
+                })
+                .collect();
+            let text = format!("name: {name}\nstages:\n  s:\n{steps}");
+            parse(&text, &Origin::new(format!("/oem/{at}_{name}.yaml"))).0
+        });
+        let plan = plan("s", documents.collect());
+        let names: Vec<String> =
+            plan.steps.iter().map(|planned| planned.step.name.clone().unwrap_or_default()).collect();
+        (names.join(" "), plan.findings.iter().map(|finding| finding.message.clone()).collect())
+    }
+
+    #[track_caller]
+    fn check(documents: &[&str], expected: &str) {
+        assert_eq!(order_of(documents), (expected.to_owned(), Vec::new()));
+    }
+
+    #[test]
+    fn without_after_the_order_is_that_of_documents_and_their_steps() {
+        check(&["one: a b", "two: c", "one: a b"], "a b c a b");
+    }
+
+    #[test]
+    fn a_step_waits_with_those_behind_it_in_its_document() {
+        check(&["one: a<x b", "two: c x d"], "c x a b d");
+        check(&["one: a b<y c", "two: x y"], "a x y b c");
+    }
+
+    #[test]
+    fn a_step_can_be_called_by_itself_its_document_or_its_file() {
+        for target in ["x", "two.x", "1_two.x", "1_two.yaml.x", "/oem/1_two.yaml.x"] {
+            check(&[&format!("one: a<{target}"), "two: x"], "x a");
+        }
+    }
+
+    #[test]
+    fn all_steps_of_the_name_are_waited_for_but_the_step_itself() {
+        check(&["one: a<x", "two: x", "three: x"], "x x a");
+        check(&["one: x<x b", "two: x"], "x x b");
+    }
+
+    #[test]
+    fn the_order_within_a_document_gives_way_to_after() {
+        check(&["one: a<c b c"], "b c a");
+    }
+
+    #[test]
+    fn a_cycle_is_reported_once_and_its_steps_run_behind_the_others() {
+        let (order, findings) = order_of(&["one: a<b", "two: b<a c", "three: d"]);
+        assert_eq!(order, "d a b c");
+        assert_eq!(findings.len(), 1, "{findings:?}");
+        assert!(
+            findings[0].contains("wait for each other: `a` (/oem/0_one.yaml:4), `b` (/oem/1_two.yaml:4)")
+        );
+    }
+
+    #[test]
+    fn an_unknown_target_is_reported_and_moves_nothing() {
+        let (order, findings) = order_of(&["one: a<nobody b"]);
+        assert_eq!(order, "a b");
+        assert_eq!(findings, ["`after` names `nobody`, which no step of `s` is called"]);
+    }
+
+    #[test]
+    fn many_steps_that_wait_are_ordered_in_one_go() {
+        let steps: Vec<String> = (0..20_000).map(|at| format!("s{at}<last")).collect();
+        let (order, findings) = order_of(&[&format!("one: {}", steps.join(" ")), "two: last"]);
+        assert!(order.starts_with("last s0 s1 ") && order.ends_with(" s19999"), "{findings:?}");
+    }
 }
