@@ -137,7 +137,7 @@ fn plan_of_defaults(options: &Options, stage: &str, also: &[Source], sys: &Syste
     let prepared = Prepared::defaults(stage, also, sys);
     if prepared.sources == 0 && prepared.plan.steps.is_empty() && !options.quiet {
         let directories = DEFAULT_DIRECTORIES.join(", ");
-        let _ = writeln!(stderr(), "note: there is nothing to run: none of {directories} exists");
+        let _ = writeln!(stderr(), "note: there is nothing to run: no document in {directories}");
     }
     prepared
 }

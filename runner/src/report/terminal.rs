@@ -86,22 +86,29 @@ impl<W: Write> Terminal<W> {
         let style = if report.failed() { FAILED } else { APPLIED };
         let stage = self.paint(style, &report.stage);
         let (applied, skipped, failed) = (numbers.applied, numbers.skipped, numbers.failed);
+        // A stage that failed must not look as if nothing had: its documents may be the reason.
+        let errors = report
+            .diagnostics
+            .iter()
+            .filter(|finding| finding.severity == "error" && finding.source != "root")
+            .count();
+        let errors =
+            if errors == 0 { String::new() } else { format!(", {} in documents", plural(errors, "error")) };
+        let changes = plural(numbers.changed, "change");
         if self.planned {
             let unknown = match numbers.steps - applied - skipped - failed {
                 0 => String::new(),
                 unknown => format!(", {unknown} only a run can tell"),
             };
-            let changes = plural(numbers.changed, "change");
             return writeln!(
                 self.out,
-                "{stage}: {applied} would run, {skipped} would be skipped, {failed} would fail{unknown}; {changes} to make"
+                "{stage}: {applied} would run, {skipped} would be skipped, {failed} would fail{unknown}{errors}; {changes} to make"
             );
         }
-        let changes = plural(numbers.changed, "change");
         let time = report.duration_ms;
         writeln!(
             self.out,
-            "{stage}: {applied} applied, {skipped} skipped, {failed} failed; {changes} in {time:.1} ms"
+            "{stage}: {applied} applied, {skipped} skipped, {failed} failed{errors}; {changes} in {time:.1} ms"
         )
     }
 
