@@ -5,6 +5,7 @@
 //! file, starts a program, reads the clock or the environment; `clippy.toml` enforces it.
 
 pub mod accounts;
+pub mod cloud_config;
 pub mod conditions;
 pub mod context;
 pub mod effect;

@@ -3,8 +3,9 @@
 use crate::conditions::{Conditions, Verdict};
 use crate::keys::PLUGINS;
 use crate::plugin::Instance;
-use crate::{Context, System};
+use crate::{Context, System, cloud_config};
 use anyhow::Result;
+use cosette_schema::cloud_config::Module;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Diagnostic, Findings, Origin, RawStep, Span, Spanned, record, suggest};
 
@@ -53,7 +54,10 @@ impl Step {
     pub fn decode(raw: RawStep, origin: &Origin) -> Self {
         let mut findings = Findings::new(origin.clone());
         let mut not_yet = Findings::new(origin.clone());
-        let RawStep { span, fields } = raw;
+        let RawStep { span, module, fields } = raw;
+        if let Some(module) = module {
+            return Self::of_module(module, span, fields, findings);
+        }
         let (mut name, mut after, mut plugins) = (None, Vec::new(), Vec::new());
         for (key, value) in &fields {
             match key.as_str() {
@@ -80,6 +84,24 @@ impl Step {
         }
         let conditions = Conditions::decode(&fields, &mut findings);
         let (findings, not_yet) = (findings.into_vec(), not_yet.into_vec());
+        Self { name, span, after, findings, not_yet, conditions, plugins, fields }
+    }
+
+    /// The step that a module of cloud-init is: one plugin, no conditions.
+    fn of_module(
+        module: &'static Module,
+        span: Span,
+        fields: Vec<(Spanned<String>, Node)>,
+        mut findings: Findings,
+    ) -> Self {
+        let decode = |(key, value): &(Spanned<String>, Node)| {
+            let plugin = cloud_config::PLUGINS.iter().find(|plugin| plugin.key == module.name)?;
+            Some((key.span, (plugin.decode)(value, &mut findings)?))
+        };
+        let plugins = fields.iter().filter_map(decode).collect();
+        let conditions = Conditions::decode(&[], &mut findings);
+        let (name, findings) = (Some(module.name.to_owned()), findings.into_vec());
+        let (after, not_yet) = (Vec::new(), Vec::new());
         Self { name, span, after, findings, not_yet, conditions, plugins, fields }
     }
 

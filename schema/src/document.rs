@@ -1,6 +1,6 @@
 //! Documents: named stages, each an ordered list of steps.
 
-use crate::cloud_config::{self, Header};
+use crate::cloud_config::{self, Header, Module};
 use crate::decode::key;
 use crate::yaml::{self, Node, Value};
 use crate::{Decode, Diagnostic, Findings, Origin, Span, Spanned, excerpt, suggest};
@@ -14,6 +14,16 @@ pub struct Document {
     pub name: Option<String>,
     /// Its stages in source order.
     pub stages: Vec<Stage>,
+}
+
+impl Document {
+    /// Adds steps to the end of a stage, which may be new.
+    fn append(&mut self, stage: Stage) {
+        match self.stages.iter_mut().find(|known| known.name.value == stage.name.value) {
+            Some(known) => known.steps.extend(stage.steps),
+            None => self.stages.push(stage),
+        }
+    }
 }
 
 /// One entry of `stages:`.
@@ -30,6 +40,8 @@ pub struct Stage {
 pub struct RawStep {
     /// Where the step begins.
     pub span: Span,
+    /// The module of cloud-init that it is, if it comes from the keys of a cloud-config.
+    pub module: Option<&'static Module>,
     /// The value of each key, in source order; no key is there twice.
     pub fields: Vec<(Spanned<String>, Node)>,
 }
@@ -106,7 +118,10 @@ pub(crate) fn read(root: Option<Node>, header: Header, findings: &mut Findings) 
     }
     match header {
         Header::None => unknown.iter().for_each(|(name, value)| warn_of_unknown(name, value, findings)),
-        Header::CloudConfig => cloud_config::read(&unknown, findings),
+        Header::CloudConfig => {
+            let own = std::mem::replace(&mut document.stages, cloud_config::read(&unknown, findings));
+            own.into_iter().for_each(|stage| document.append(stage));
+        }
         // The settings of other programs stand beside the stages; only the usual slip is worth a word.
         Header::Foreign => unknown
             .iter()
@@ -190,7 +205,7 @@ fn step(node: Node, findings: &mut Findings) -> Option<RawStep> {
                 .into_iter()
                 .filter_map(|(name, value)| Some((key(&name, findings)?, value)))
                 .collect();
-            (fields.len() == count).then_some(RawStep { span, fields })
+            (fields.len() == count).then_some(RawStep { span, module: None, fields })
         }
         Value::Scalar(scalar) if scalar.is_null() => {
             findings
@@ -346,14 +361,15 @@ mod tests {
     }
 
     #[test]
-    fn the_keys_of_a_cloud_config_are_named_in_one_warning_and_its_stages_are_used() {
+    fn unsupported_keys_of_a_cloud_config_are_named_in_warnings_and_its_stages_are_used() {
         let (stages, findings) =
             parsed("# a comment\n\n#cloud-config  \r\nhostname: x\nusers: []\nname: y\nstages:\n  a: []\n");
         assert_eq!(stages, ["a: "]);
         assert_eq!(
             findings,
             [
-                "warning 4:1 these keys of the cloud-config are not supported yet and are ignored: `hostname`, `users`"
+                "warning 4:1 the key `hostname` of the cloud-config is not supported, and ignored",
+                "warning 5:1 the key `users` of the cloud-config is not supported, and ignored",
             ]
         );
     }

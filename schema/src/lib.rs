@@ -7,7 +7,7 @@
 //! findings; a value that cannot be understood is left out, and the smallest complete item around it with it
 //! (one file of `files`, one user of `users`), never more and never half of one.
 
-mod cloud_config;
+pub mod cloud_config;
 mod decode;
 mod diagnostic;
 mod document;
