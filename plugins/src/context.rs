@@ -76,6 +76,11 @@ impl<'a> Context<'a> {
         self.findings.borrow_mut().warn(span, message);
     }
 
+    /// Whether an error was recorded.
+    pub fn has_failed(&self) -> bool {
+        self.findings.borrow().has_errors()
+    }
+
     /// Everything that was recorded, errors and warnings.
     pub fn into_findings(self) -> Vec<Diagnostic> {
         self.findings.into_inner().into_vec()

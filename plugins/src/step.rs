@@ -1,13 +1,15 @@
 //! A step of a stage: its conditions and plugins, decoded.
 
+use crate::cloud_config::{self, Once, Recorded};
 use crate::conditions::{Conditions, Verdict};
 use crate::keys::PLUGINS;
 use crate::plugin::Instance;
-use crate::{Context, System, cloud_config};
+use crate::{Context, System};
 use anyhow::Result;
 use cosette_schema::cloud_config::Module;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Diagnostic, Findings, Origin, RawStep, Span, Spanned, record, suggest};
+use std::rc::Rc;
 
 /// Keys of yip that are not supported yet. A step that runs applies its other keys and fails with a clear message.
 const NOT_YET: &[&str] = &[
@@ -39,6 +41,8 @@ pub struct Step {
     conditions: Option<Conditions>,
     plugins: Vec<(Span, Box<dyn Instance>)>,
     fields: Vec<(Spanned<String>, Node)>,
+    /// What is done once only, if it is.
+    once: Option<Rc<Once>>,
 }
 
 record! {
@@ -84,7 +88,7 @@ impl Step {
         }
         let conditions = Conditions::decode(&fields, &mut findings);
         let (findings, not_yet) = (findings.into_vec(), not_yet.into_vec());
-        Self { name, span, after, findings, not_yet, conditions, plugins, fields }
+        Self { name, span, after, findings, not_yet, conditions, plugins, fields, once: None }
     }
 
     /// The step that a module of cloud-init is: one plugin, no conditions.
@@ -94,22 +98,32 @@ impl Step {
         fields: Vec<(Spanned<String>, Node)>,
         mut findings: Findings,
     ) -> Self {
+        let once = fields.first().and_then(|(_, config)| Once::of(module, config, findings.origin()));
+        let once = once.map(Rc::new);
         let decode = |(key, value): &(Spanned<String>, Node)| {
             let plugin = cloud_config::PLUGINS.iter().find(|plugin| plugin.key == module.name)?;
-            Some((key.span, (plugin.decode)(value, &mut findings)?))
+            let plugin = (plugin.decode)(value, &mut findings)?;
+            Some((
+                key.span,
+                match &once {
+                    Some(once) => Box::new(Recorded { once: once.clone(), plugin }),
+                    None => plugin,
+                },
+            ))
         };
         let plugins = fields.iter().filter_map(decode).collect();
         let conditions = Conditions::decode(&[], &mut findings);
         let (name, findings) = (Some(module.name.to_owned()), findings.into_vec());
         let (after, not_yet) = (Vec::new(), Vec::new());
-        Self { name, span, after, findings, not_yet, conditions, plugins, fields }
+        Self { name, span, after, findings, not_yet, conditions, plugins, fields, once }
     }
 
     /// Whether the step runs. A step whose conditions were not understood does not.
     pub fn evaluate(&self, cx: &Context, sys: &System) -> Result<Verdict> {
-        match &self.conditions {
-            Some(conditions) => conditions.evaluate(cx, sys),
-            None => Ok(Verdict::Skip("its conditions are not understood".to_owned())),
+        match (&self.conditions, &self.once) {
+            (_, Some(once)) => once.evaluate(sys),
+            (Some(conditions), None) => conditions.evaluate(cx, sys),
+            (None, None) => Ok(Verdict::Skip("its conditions are not understood".to_owned())),
         }
     }
 

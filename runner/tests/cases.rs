@@ -10,6 +10,7 @@ use cosette_plugins::System;
 use cosette_plugins::system::Mode;
 use cosette_plugins::testing::{FakeHost, Machine};
 use cosette_schema::Origin;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,8 +41,8 @@ struct Case<'c> {
 fn check(directory: &Path) -> Result<(), String> {
     let name = directory.file_name().unwrap().to_string_lossy();
     let case = Case::new(directory);
-    let (report, commands) = case.run();
-    let found = describe(&report, &commands);
+    let (reports, commands) = case.run();
+    let found = describe(&reports, &commands);
     let expected_tree = case.optional("after.tree").unwrap_or_default();
     if std::env::var_os("UPDATE_CASES").is_some() {
         fs::write(directory.join("report.txt"), &found).unwrap();
@@ -55,8 +56,8 @@ fn check(directory: &Path) -> Result<(), String> {
     case.machine.compare(&expected_tree).map_err(|error| format!("{name}: {error:#}"))?;
     let (second, _) = case.run();
     let changed: Vec<_> = second
-        .steps
         .iter()
+        .flat_map(|report| &report.steps)
         .flat_map(|step| &step.effects)
         .filter(|effect| effect.changed && effect.action != "run")
         .collect();
@@ -82,24 +83,29 @@ impl<'c> Case<'c> {
         fs::read_to_string(self.directory.join(name)).ok()
     }
 
-    /// Runs the stage `test` of the YAML files of the folder, in byte order, then of its `cmdline`.
-    fn run(&self) -> (Report, Vec<String>) {
+    /// Runs the stages of the case of the YAML files of the folder, in byte order, then of its `cmdline`.
+    fn run(&self) -> (Vec<Report>, Vec<String>) {
+        let stages = self.optional("stages").unwrap_or_else(|| "test".into());
+        let reports = stages.split_whitespace().map(|stage| self.run_stage(stage)).collect();
+        (reports, self.machine.host.take_commands())
+    }
+
+    fn run_stage(&self, stage: &str) -> Report {
         let files = System::new(self.directory, Arc::new(FakeHost::new()), Mode::Plan).unwrap();
-        let mut prepared = Documents::read(&[Source::Path("".into())], &Place::root(&files)).plan("test");
+        let mut prepared = Documents::read(&[Source::Path("".into())], &Place::root(&files)).plan(stage);
         if let Some(cmdline) = self.optional("cmdline") {
-            let dotted: Prepared = Documents::dotted(&cmdline, &Origin::new("cmdline")).plan("test");
+            let dotted: Prepared = Documents::dotted(&cmdline, &Origin::new("cmdline")).plan(stage);
             prepared.plan.steps.extend(dotted.plan.steps);
             prepared.findings.extend(dotted.findings);
         }
-        let report = prepared.execute(&self.machine.system(Mode::Apply), |_| {});
-        (report, self.machine.host.take_commands())
+        prepared.execute(&self.machine.system(Mode::Apply), |_| {})
     }
 }
 
 /// The report in a form that is pleasant to read and to compare.
-fn describe(report: &Report, commands: &[String]) -> String {
+fn describe(reports: &[Report], commands: &[String]) -> String {
     let mut text = String::new();
-    for step in &report.steps {
+    for step in reports.iter().flat_map(|report| &report.steps) {
         let outcome = serde_json::to_value(step.outcome).unwrap();
         let name = step.name.as_deref().unwrap_or("-");
         let stage = &step.stage;
@@ -111,7 +117,12 @@ fn describe(report: &Report, commands: &[String]) -> String {
             writeln!(text, "  {}", finding(error)).unwrap();
         }
     }
-    for diagnostic in &report.diagnostics {
+    // What is wrong with a document is found in each of its stages.
+    let mut told = BTreeSet::new();
+    for diagnostic in reports.iter().flat_map(|report| &report.diagnostics) {
+        if !told.insert(finding(diagnostic)) {
+            continue;
+        }
         writeln!(text, "{}", finding(diagnostic)).unwrap();
     }
     for command in commands {

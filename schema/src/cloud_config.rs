@@ -52,17 +52,24 @@ impl Header {
     }
 }
 
-/// How often a module acts, by the words of cloud-init.
+/// How often a module acts.
+///
+/// What acts once does so once for each instance of the machine, and again when what the document says has changed:
+/// that is recorded. Where the record lies decides what happens when `/etc` is made anew at a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Frequency {
     /// At every boot.
     Always,
-    /// Once for each instance of the machine, and again when what it is told has changed.
+    /// Once; again when `/etc`, which holds what it does, was made anew. If it fails, again at the next boot.
     Instance,
+    /// Once, also where `/etc` is made anew: what it does lies elsewhere. If it fails, again at the next boot.
+    Lasting,
+    /// As [`Self::Lasting`], but never a second time, even if it fails or the machine goes down while it acts.
+    AtMostOnce,
 }
 
 /// A module of cloud-init: the keys that it reads, and when cloud-init would run it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Module {
     /// Its name, as cloud-init documents it.
     pub name: &'static str,
@@ -74,16 +81,31 @@ pub struct Module {
     pub keys: &'static [&'static str],
     /// Those of its keys that call for it: without one of them, nothing is to be done.
     pub calls: &'static [&'static str],
+    /// Whether the value of a key that calls for it leaves something to be done.
+    pub when: fn(&Node) -> bool,
 }
 
-#[expect(dead_code, reason = "the modules follow")]
 const fn module(
     name: &'static str,
     stage: &'static str,
     frequency: Frequency,
     keys: &'static [&'static str],
 ) -> Module {
-    Module { name, stage, frequency, keys, calls: keys }
+    Module { name, stage, frequency, keys, calls: keys, when: |_| true }
+}
+
+impl Module {
+    /// The same, called for by some of its keys only.
+    #[expect(dead_code, reason = "the modules follow")]
+    const fn called_by(self, calls: &'static [&'static str]) -> Self {
+        Self { calls, ..self }
+    }
+
+    /// The same, if the value of a key that calls for it is such.
+    #[expect(dead_code, reason = "the modules follow")]
+    const fn when(self, when: fn(&Node) -> bool) -> Self {
+        Self { when, ..self }
+    }
 }
 
 /// All modules that are supported. Their order is the order in which they run within a stage, which is
@@ -91,12 +113,114 @@ const fn module(
 ///
 /// cloud-init's stage `init` is `boot` here, and `final` is `network.after`. The host name is set in `initramfs`, as
 /// yip does it, and modules of the stage `config` that do not need the network do not wait for it.
-pub const MODULES: &[Module] = &[];
+pub const MODULES: &[Module] = &[
+    module("bootcmd", "boot", Frequency::Always, &["bootcmd"]),
+    module("runcmd", "network.after", Frequency::AtMostOnce, &["runcmd"]),
+];
 
-/// The names of the modules that read a key.
-fn readers(key: &str) -> impl Iterator<Item = &'static Module> {
-    MODULES.iter().filter(move |module| module.keys.contains(&key))
-}
+/// All top-level keys of cloud-init, so that those that no module here reads are told from slips.
+const KEYS_OF_CLOUD_INIT: &[&str] = &[
+    "allow_public_ssh_keys",
+    "ansible",
+    "apk_repos",
+    "apt",
+    "apt_pipelining",
+    "apt_reboot_if_required",
+    "apt_update",
+    "apt_upgrade",
+    "authkey_hash",
+    "autoinstall",
+    "bootcmd",
+    "byobu_by_default",
+    "ca-certs",
+    "ca_certs",
+    "chef",
+    "chpasswd",
+    "cloud_config_modules",
+    "cloud_final_modules",
+    "cloud_init_modules",
+    "create_hostname_file",
+    "datasource",
+    "datasource_list",
+    "device_aliases",
+    "disable_ec2_metadata",
+    "disable_root",
+    "disable_root_opts",
+    "disk_setup",
+    "drivers",
+    "fan",
+    "final_message",
+    "fqdn",
+    "fs_setup",
+    "groups",
+    "growpart",
+    "grub-dpkg",
+    "grub_dpkg",
+    "hostname",
+    "keyboard",
+    "landscape",
+    "launch-index",
+    "locale",
+    "locale_configfile",
+    "lxd",
+    "manage_etc_hosts",
+    "manage_resolv_conf",
+    "mcollective",
+    "merge_how",
+    "merge_type",
+    "mount_default_fields",
+    "mounts",
+    "network",
+    "no_ssh_fingerprints",
+    "ntp",
+    "output",
+    "package_reboot_if_required",
+    "package_update",
+    "package_upgrade",
+    "packages",
+    "password",
+    "phone_home",
+    "power_state",
+    "prefer_fqdn_over_hostname",
+    "preserve_hostname",
+    "puppet",
+    "random_seed",
+    "reporting",
+    "resize_rootfs",
+    "resolv_conf",
+    "rh_subscription",
+    "rpi",
+    "rsyslog",
+    "runcmd",
+    "salt_minion",
+    "snap",
+    "spacewalk",
+    "ssh",
+    "ssh_authorized_keys",
+    "ssh_deletekeys",
+    "ssh_fp_console_blacklist",
+    "ssh_genkeytypes",
+    "ssh_import_id",
+    "ssh_key_console_blacklist",
+    "ssh_keys",
+    "ssh_publish_hostkeys",
+    "ssh_pwauth",
+    "ssh_quiet_keygen",
+    "swap",
+    "system_info",
+    "timezone",
+    "ubuntu_advantage",
+    "ubuntu_pro",
+    "updates",
+    "user",
+    "users",
+    "vendor_data",
+    "wireguard",
+    "write_files",
+    "yum_repo_dir",
+    "yum_repos",
+    "zypper",
+];
 
 /// Makes steps of the keys of a cloud-config other than `stages` and `name`: one for each module that they call,
 /// whose only key is the name of the module and whose value is a map of the keys that it reads. Keys that no
@@ -106,7 +230,8 @@ pub(crate) fn read(keys: &[(Spanned<String>, Node)], findings: &mut Findings) ->
     let mut stages: Vec<Stage> = Vec::new();
     for module in MODULES {
         let given = || keys.iter().filter(|(key, _)| module.keys.contains(&&*key.value));
-        let Some((first, _)) = given().find(|(key, _)| module.calls.contains(&&*key.value)) else { continue };
+        let calls = |key: &str, value: &Node| module.calls.contains(&key) && (module.when)(value);
+        let Some((first, _)) = given().find(|(key, value)| calls(key, value)) else { continue };
         let entries = given().map(|(key, value)| (key_node(key), value.clone())).collect();
         let name = |name: &str| Spanned { value: name.to_owned(), span: first.span };
         let fields = vec![(name(module.name), Node { value: Value::Map(entries), span: first.span })];
@@ -125,14 +250,30 @@ fn key_node(key: &Spanned<String>) -> Node {
 }
 
 fn warn_of_unsupported(keys: &[(Spanned<String>, Node)], findings: &mut Findings) {
-    for (key, _) in keys.iter().filter(|(key, _)| readers(key).next().is_none()) {
-        let known = MODULES.iter().flat_map(|module| module.keys).copied().chain(["stages", "name"]);
-        let finding = findings.warn(
-            key.span,
-            format!("the key `{}` of the cloud-config is not supported, and ignored", excerpt(key)),
-        );
-        if let Some(near) = suggest(key, known) {
+    let supported = || MODULES.iter().flat_map(|module| module.keys).copied();
+    for (key, _) in keys.iter().filter(|(key, _)| supported().all(|known| known != key.value)) {
+        if KEYS_OF_CLOUD_INIT.contains(&&*key.value) {
+            let message = format!("`{}` is a key of cloud-init that is not supported", key.value);
+            findings.warn(key.span, message).help("it is ignored; a step below `stages:` may do instead");
+            continue;
+        }
+        let finding = findings.warn(key.span, format!("unknown key `{}`", excerpt(key)));
+        if let Some(near) = suggest(key, supported().chain(["stages", "name"])) {
             finding.help(format!("did you mean `{near}`?"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KEYS_OF_CLOUD_INIT, MODULES};
+
+    #[test]
+    fn every_key_of_a_module_is_one_of_cloud_init_and_calls_are_among_the_keys() {
+        assert!(KEYS_OF_CLOUD_INIT.is_sorted());
+        for module in MODULES {
+            assert!(module.keys.iter().all(|key| KEYS_OF_CLOUD_INIT.contains(key)), "{module:?}");
+            assert!(module.calls.iter().all(|key| module.keys.contains(key)), "{module:?}");
         }
     }
 }

@@ -362,14 +362,16 @@ mod tests {
 
     #[test]
     fn unsupported_keys_of_a_cloud_config_are_named_in_warnings_and_its_stages_are_used() {
-        let (stages, findings) =
-            parsed("# a comment\n\n#cloud-config  \r\nhostname: x\nusers: []\nname: y\nstages:\n  a: []\n");
+        let (stages, findings) = parsed(
+            "# a comment\n\n#cloud-config  \r\nsnap: x\nruncmds: []\nbanana: 1\nname: y\nstages:\n  a: []\n",
+        );
         assert_eq!(stages, ["a: "]);
         assert_eq!(
             findings,
             [
-                "warning 4:1 the key `hostname` of the cloud-config is not supported, and ignored",
-                "warning 5:1 the key `users` of the cloud-config is not supported, and ignored",
+                "warning 4:1 `snap` is a key of cloud-init that is not supported; it is ignored; a step below `stages:` may do instead",
+                "warning 5:1 unknown key `runcmds`; did you mean `runcmd`?",
+                "warning 6:1 unknown key `banana`",
             ]
         );
     }

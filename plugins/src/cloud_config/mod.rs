@@ -3,14 +3,26 @@
 //! A module is a [`Plugin`](crate::Plugin) whose configuration is the map of the keys that it reads. Which keys
 //! those are, and in which stage and how often it runs, says the table in [`cosette_schema::cloud_config`].
 
+mod bootcmd;
+mod once;
+mod runcmd;
+mod script;
+
 use crate::Registered;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use once::RECORDS;
+pub(crate) use once::{Once, Recorded};
 
 /// All modules. When they run is decided by the table of the schema.
-pub const PLUGINS: &[Registered] = &[];
+pub const PLUGINS: &[Registered] =
+    &[Registered::of::<bootcmd::Bootcmd>(), Registered::of::<runcmd::Runcmd>()];
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::disallowed_methods, reason = "a test looks at the sources")]
+
     use super::PLUGINS;
+    use crate::testing::check_example;
     use cosette_schema::cloud_config::MODULES;
 
     #[test]
@@ -21,5 +33,14 @@ mod tests {
         };
         let plugins = names(PLUGINS.iter().map(|plugin| plugin.key).collect());
         assert_eq!(plugins, names(MODULES.iter().map(|module| module.name).collect()));
+    }
+
+    #[test]
+    fn the_example_in_the_documentation_of_every_module_holds() {
+        for plugin in PLUGINS {
+            let path = format!("{}/src/cloud_config/{}.rs", env!("CARGO_MANIFEST_DIR"), plugin.key);
+            let source = std::fs::read_to_string(path).expect("a module lives in the file of its name");
+            check_example(plugin.key, &source);
+        }
     }
 }

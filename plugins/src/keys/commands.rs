@@ -76,7 +76,7 @@ fn label(index: usize, text: &str) -> String {
 }
 
 /// How a command ended, and the end of its output.
-fn failure(line: &str, output: &Output) -> String {
+pub(crate) fn failure(line: &str, output: &Output) -> String {
     let ending = match output.status {
         // What a shell says of a command that was killed.
         status @ 129..=192 => format!("ended with status {status} (signal {})", status - 128),

@@ -1,7 +1,7 @@
 //! One file for each key of a step; the name of the file is the key.
 
 mod authorized_keys;
-mod commands;
+pub(crate) mod commands;
 mod delete_entities;
 mod directories;
 mod dns;

@@ -4,20 +4,27 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-/// A program to run inside the root: standard input is empty, it leads its own process group, and its output
-/// is captured.
+/// A program to run inside the root: standard input is empty unless it is given one, it leads its own process
+/// group, and its output is captured.
 #[derive(Clone)]
 pub struct Command {
     label: String,
     program: OsString,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    input: Vec<u8>,
 }
 
 impl Command {
     /// A program with arguments. The label stands for the command in reports: it must not hold a secret.
     pub fn new(label: impl Into<String>, program: impl Into<OsString>) -> Self {
-        Self { label: label.into(), program: program.into(), arguments: Vec::new(), environment: Vec::new() }
+        Self {
+            label: label.into(),
+            program: program.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            input: Vec::new(),
+        }
     }
 
     /// A line for the shell of the root, `/bin/sh`.
@@ -37,6 +44,12 @@ impl Command {
         self
     }
 
+    /// Sets what it reads from standard input: for what nobody may see among its arguments.
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
+        self.input = input.into();
+        self
+    }
+
     /// What stands for it in reports.
     pub fn label(&self) -> &str {
         &self.label
@@ -51,9 +64,14 @@ impl Command {
     pub fn environment(&self) -> &[(OsString, OsString)] {
         &self.environment
     }
+
+    /// What it reads from standard input.
+    pub fn standard_input(&self) -> &[u8] {
+        &self.input
+    }
 }
 
-/// The label alone: arguments and variables may hold secrets.
+/// The label alone: all else may hold secrets.
 impl fmt::Debug for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Command").field("label", &self.label).finish_non_exhaustive()

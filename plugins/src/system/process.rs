@@ -1,16 +1,20 @@
 //! Running a command to its end, with bounded memory and in bounded time after a request to stop.
 #![allow(clippy::disallowed_methods, reason = "this is where commands are started")]
 
+use super::cause::Cause;
 use super::stop::Request;
 use super::{Command, Interrupted, NoChroot, NoProgram, Output, sys};
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode as Bits;
 use nix::unistd::Pid;
 use std::ffi::CString;
+use std::fs::File;
+use std::io::{Seek as _, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -81,7 +85,7 @@ impl Running {
         }
         let (stdout, their_stdout) = pipe()?;
         let (stderr, their_stderr) = pipe()?;
-        start.stdin(empty_input()?).stdout(their_stdout).stderr(their_stderr);
+        start.stdin(input(command.standard_input())?).stdout(their_stdout).stderr(their_stderr);
         let chroot = match root == Path::new("/") {
             true => None,
             false => {
@@ -221,8 +225,13 @@ fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     Ok((reader, writer))
 }
 
-/// `/dev/null`, or where there is none, a pipe that nobody writes to.
-fn empty_input() -> Result<Stdio> {
+/// The content, from memory. Without content `/dev/null`, or where there is none, a pipe that nobody writes to.
+fn input(content: &[u8]) -> Result<Stdio> {
+    if !content.is_empty() {
+        let mut file = File::from(memfd_create(c"input", MFdFlags::MFD_CLOEXEC).map_err(Cause)?);
+        file.write_all(content).and_then(|()| file.rewind()).context("cannot hand over the input")?;
+        return Ok(file.into());
+    }
     match open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Bits::empty()) {
         Ok(null) => Ok(null.into()),
         Err(_) => Ok(pipe()?.0.into()),

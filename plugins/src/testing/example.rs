@@ -1,8 +1,9 @@
 //! Runs the example in the documentation of a plugin.
 //!
-//! The module documentation of `keys/KEY.rs` holds a block ```` ```yaml ```` with the keys of a step, before
-//! it perhaps a block ```` ```text before ```` with files that exist, and after it ```` ```text after ```` with
-//! those that then differ; ```` ```text commands ```` lists the commands that are run, one on a line.
+//! The module documentation of `keys/KEY.rs` or `cloud_config/MODULE.rs` holds a block ```` ```yaml ```` with the
+//! keys of a step, or with a cloud-config, before it perhaps a block ```` ```text before ```` with files that exist,
+//! and after it ```` ```text after ```` with those that then differ; ```` ```text commands ```` lists the commands
+//! that are run, one on a line.
 
 use super::Machine;
 
@@ -15,7 +16,8 @@ pub fn check_example(key: &str, source: &str) {
         Some(rest.split_once("```")?.0.to_owned())
     };
     let step = block("yaml").unwrap_or_else(|| panic!("keys/{key}.rs has no ```yaml block"));
-    assert!(step.contains(&format!("{key}:")), "the example of keys/{key}.rs does not use its key");
+    let uses_its_key = step.starts_with("#cloud-config") || step.contains(&format!("{key}:"));
+    assert!(uses_its_key, "the example of keys/{key}.rs does not use its key");
     let machine = Machine::new(&block("text before").unwrap_or_default());
     let outcome = machine.check(&step, &block("text after").unwrap_or_default());
     if let Some(commands) = block("text commands") {

@@ -87,8 +87,11 @@ impl FakeHost {
     }
 }
 
-/// What a person would type to run the command.
+/// What a person would type to run the command; the script, if it reads one.
 fn line(command: &Command) -> String {
+    if !command.standard_input().is_empty() {
+        return String::from_utf8_lossy(command.standard_input()).trim_end().to_owned();
+    }
     let argv: Vec<_> = command.argv().map(|word| word.to_string_lossy()).collect();
     match &argv[..] {
         [shell, flag, line] if shell == "/bin/sh" && flag == "-c" => line.to_string(),

@@ -3,7 +3,7 @@
 use super::{FakeHost, Tree};
 use crate::facts::Facts;
 use crate::system::Mode;
-use crate::{Context, Effect, System, keys};
+use crate::{Context, Effect, Registered, System, cloud_config, keys};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::{self, Value};
 use cosette_schema::{Decode, Diagnostic, Findings, Origin, Spanned};
@@ -49,7 +49,8 @@ impl Machine {
         System::new(self.root(), self.host.clone(), mode).expect("the root can be opened")
     }
 
-    /// Applies the keys of a step in the order of the table of plugins.
+    /// Applies the keys of a step in the order of the table of plugins, or, if the text begins with
+    /// `#cloud-config`, the modules that it calls for, as if none of them had acted before.
     pub fn apply(&self, step: &str) -> Outcome {
         self.run(step, Mode::Apply)
     }
@@ -86,11 +87,12 @@ impl Machine {
         }
     }
 
-    /// Says how the tree differs from what is expected.
+    /// Says how the tree differs from what is expected. Records of what was done once are not looked at.
     pub fn compare(&self, expected: &str) -> Result<()> {
         let differences = Tree::parse(expected).context("the expected tree")?;
         let expected = self.beginning.clone().with(&differences).to_string();
-        let found = Tree::read(self.root(), &self.host)?.with(&Tree::default()).to_string();
+        let found = Tree::read(self.root(), &self.host)?.without(cloud_config::RECORDS);
+        let found = found.with(&Tree::default()).to_string();
         if expected != found {
             bail!("the tree is not as expected\n=== expected\n{expected}=== found\n{found}");
         }
@@ -101,27 +103,49 @@ impl Machine {
         let sys = self.system(mode);
         let facts = Facts::new(&sys);
         let origin = Origin::new("test.yaml");
-        let mut findings = Findings::new(origin.clone());
-        let node = yaml::parse(step, &mut findings);
-        let fields: Vec<(Spanned<String>, yaml::Node)> = match node.map(|node| node.value) {
-            Some(Value::Map(fields)) => fields
-                .into_iter()
-                .filter_map(|(key, value)| Some((Spanned::decode(&key, &mut findings)?, value)))
-                .collect(),
-            other => panic!("a step is a map, not {other:?}: {:?}", findings.into_vec()),
-        };
-        let cx = Context::new(&origin, &facts, &fields);
-        for plugin in keys::PLUGINS {
-            for (key, value) in fields.iter().filter(|(key, _)| key.value == plugin.key) {
-                if let Some(instance) = (plugin.decode)(value, &mut findings) {
-                    cx.attempt(key.span, instance.apply(&cx, &sys));
+        let mut findings = Vec::new();
+        for (plugins, fields) in steps(step, &origin, &mut findings) {
+            let mut found = Findings::new(origin.clone());
+            let cx = Context::new(&origin, &facts, &fields);
+            for plugin in plugins {
+                for (key, value) in fields.iter().filter(|(key, _)| key.value == plugin.key) {
+                    if let Some(instance) = (plugin.decode)(value, &mut found) {
+                        cx.attempt(key.span, instance.apply(&cx, &sys));
+                    }
                 }
             }
+            findings.extend(found.into_vec());
+            findings.extend(cx.into_findings());
         }
-        let mut findings = findings.into_vec();
-        findings.extend(cx.into_findings());
         Outcome { findings, effects: sys.take_effects(), commands: self.host.take_commands() }
     }
+}
+
+type Fields = Vec<(Spanned<String>, yaml::Node)>;
+
+/// The one step that the keys are, or all modules that a cloud-config calls for.
+fn steps(
+    text: &str,
+    origin: &Origin,
+    findings: &mut Vec<Diagnostic>,
+) -> Vec<(&'static [Registered], Fields)> {
+    if text.starts_with("#cloud-config") {
+        let (document, found) = cosette_schema::parse(text, origin);
+        findings.extend(found);
+        let steps = document.stages.into_iter().flat_map(|stage| stage.steps);
+        return steps.map(|step| (cloud_config::PLUGINS, step.fields)).collect();
+    }
+    let mut found = Findings::new(origin.clone());
+    let node = yaml::parse(text, &mut found);
+    let fields = match node.map(|node| node.value) {
+        Some(Value::Map(fields)) => fields
+            .into_iter()
+            .filter_map(|(key, value)| Some((Spanned::decode(&key, &mut found)?, value)))
+            .collect(),
+        other => panic!("a step is a map, not {other:?}: {:?}", found.into_vec()),
+    };
+    findings.extend(found.into_vec());
+    vec![(keys::PLUGINS, fields)]
 }
 
 impl Outcome {

@@ -106,6 +106,21 @@ impl Tree {
         self
     }
 
+    /// This tree without what lies below these directories, and without the directories that only led there.
+    pub(super) fn without(mut self, directories: &[&str]) -> Self {
+        for directory in directories {
+            let below = format!("{directory}/");
+            self.entries.retain(|path, _| !path.starts_with(&below));
+            for above in Path::new(&below).ancestors().skip(1).take_while(|above| *above != Path::new("/")) {
+                let above = format!("{}/", above.display());
+                if !self.entries.keys().any(|path| *path != above && path.starts_with(&above)) {
+                    self.entries.remove(&above);
+                }
+            }
+        }
+        self
+    }
+
     fn read_dir(&mut self, dir: &Path, name: &str, host: &FakeHost) -> Result<()> {
         for child in std::fs::read_dir(dir).with_context(|| format!("cannot list {}", dir.display()))? {
             let at = child?.path();
