@@ -10,7 +10,7 @@ use crate::system::{Command, Mode};
 use crate::{Context, System};
 use anyhow::Result;
 use cosette_schema::yaml::{Node, Value};
-use cosette_schema::{Decode, Findings, Spanned, Text};
+use cosette_schema::{Decode, Field, Findings, Spanned, Text};
 use machine::{Fact, Matches, ServiceManager};
 use paths::Paths;
 
@@ -36,8 +36,20 @@ pub struct Conditions {
 
 impl Conditions {
     /// The keys of a step that are conditions.
-    pub const KEYS: &[&str] =
-        &["node", "if", "only_os", "only_os_version", "only_arch", "only_service_manager", "if_files"];
+    pub const FIELDS: &[Field] = &[
+        matches(&["node"], " The host name of the machine.\n"),
+        matches(&["only_os"], " `PRETTY_NAME` of os-release(5): `Debian GNU/Linux 13 (trixie)`.\n"),
+        matches(&["only_os_version"], " `VERSION_ID` of os-release(5): `13`.\n"),
+        matches(&["only_arch"], " The architecture by Go's name: `amd64`, `arm64`, `riscv64`.\n"),
+        Field::optional::<ServiceManager>(&["only_service_manager"], " What starts the services.\n"),
+        Field::optional::<Paths>(&["if_files"], " What must and must not exist.\n"),
+        Field::optional::<Text>(&["if"], " A line for `/bin/sh`, a template, that must end with status 0.\n"),
+    ];
+
+    /// Whether a key of a step is a condition.
+    pub fn has(key: &str) -> bool {
+        Self::FIELDS.iter().any(|field| field.names.contains(&key))
+    }
 
     /// Reads the conditions among the keys of a step. `None` when one of them cannot be understood: the step
     /// must then not run.
@@ -98,6 +110,10 @@ fn ask_shell(text: &Text, cx: &Context, sys: &System) -> Result<Verdict> {
         Some(output) => Verdict::Skip(format!("`if` ended with status {}", output.status)),
         None => Verdict::Unknown("`if`: planning runs no command".to_owned()),
     })
+}
+
+const fn matches(names: &'static [&'static str; 1], docs: &'static str) -> Field {
+    Field { names, required: false, docs, shape: Matches::shape }
 }
 
 fn is_empty(node: &Node) -> bool {

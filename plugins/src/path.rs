@@ -1,7 +1,7 @@
 //! Paths as stage documents write them.
 
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Span, Spanned};
+use cosette_schema::{Decode, Findings, Shape, Span, Spanned};
 use std::path::Path;
 
 /// An absolute path, with the white space around it taken off and without control characters. What it means
@@ -43,6 +43,10 @@ impl Decode for AbsolutePath {
             return Some(Self(Spanned { value: path.to_owned(), span: node.span }));
         }
         None
+    }
+
+    fn shape() -> Shape {
+        Shape::matching("absolute path", r"^\s*/")
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{Context, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 
 /// One key of a step. The configuration struct is the plugin.
 ///
@@ -48,6 +48,8 @@ pub struct Registered {
     pub key: &'static str,
     /// Decodes and checks the value of the key.
     pub decode: fn(&Node, &mut Findings) -> Option<Box<dyn Instance>>,
+    /// What its value looks like.
+    pub shape: fn() -> Shape,
 }
 
 impl Registered {
@@ -60,6 +62,7 @@ impl Registered {
                 plugin.check(findings);
                 Some(Box::new(plugin))
             },
+            shape: P::shape,
         }
     }
 }

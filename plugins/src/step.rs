@@ -70,7 +70,7 @@ impl Step {
                     let entries: Vec<After> = Decode::decode(value, &mut findings).unwrap_or_default();
                     after = entries.into_iter().map(|entry| entry.name).collect();
                 }
-                known if Conditions::KEYS.contains(&known) => {}
+                known if Conditions::has(known) => {}
                 known if NOT_YET.contains(&known) => {
                     not_yet.error(key.span, format!("`{known}` is not supported yet")).help(
                         "the other keys of the step are applied; use `commands` for this one meanwhile",
@@ -139,7 +139,7 @@ impl Step {
 }
 
 fn unknown_key(key: &str, span: Span, findings: &mut Findings) {
-    let known = ["name", "after"].into_iter().chain(Conditions::KEYS.iter().copied());
+    let known = ["name", "after"].into_iter().chain(Conditions::FIELDS.iter().map(|field| field.names[0]));
     let known = known.chain(PLUGINS.iter().map(|plugin| plugin.key)).chain(NOT_YET.iter().copied());
     let finding = findings.warn(span, format!("unknown key `{key}`"));
     if let Some(near) = suggest(key, known) {

@@ -5,7 +5,7 @@
 
 use crate::scalar::{boolean, broken_octal, integer};
 use crate::yaml::{Node, Scalar, Style, Value};
-use crate::{Findings, Span, excerpt};
+use crate::{Findings, Shape, Span, excerpt};
 use std::ops::Deref;
 
 /// A value that can be read from YAML.
@@ -13,6 +13,9 @@ pub trait Decode: Sized {
     /// Reads the value, recording every finding on the way. `None` means that the value cannot be used; at
     /// least one error has then been recorded.
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self>;
+
+    /// What is accepted, for the JSON Schema and the reference of the language.
+    fn shape() -> Shape;
 }
 
 /// A value together with where it stands.
@@ -35,6 +38,10 @@ impl<T> Deref for Spanned<T> {
 impl<T: Decode> Decode for Spanned<T> {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Some(Self { value: T::decode(node, findings)?, span: node.span })
+    }
+
+    fn shape() -> Shape {
+        T::shape()
     }
 }
 
@@ -80,6 +87,10 @@ impl Decode for String {
         let scalar = scalar(node, "a text", findings)?;
         Some(if scalar.is_null() { String::new() } else { scalar.text.to_string() })
     }
+
+    fn shape() -> Shape {
+        Shape::TEXT
+    }
 }
 
 /// `true`, `yes`, `on`, `y` and their opposites, in quotes too.
@@ -92,6 +103,10 @@ impl Decode for bool {
             unexpected(node, scalar, EXPECTED, findings);
         }
         value
+    }
+
+    fn shape() -> Shape {
+        Shape::Boolean
     }
 }
 
@@ -127,6 +142,10 @@ macro_rules! decode_integer {
                 }
                 value
             }
+
+            fn shape() -> Shape {
+                Shape::Integer { min: Self::MIN as i64, max: Self::MAX as u64 }
+            }
         }
     )* };
 }
@@ -137,6 +156,10 @@ decode_integer!(u16 u32 u64 i32 i64);
 impl<T: Decode> Decode for Option<T> {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         if node.is_null() { Some(None) } else { T::decode(node, findings).map(Some) }
+    }
+
+    fn shape() -> Shape {
+        T::shape().or_null()
     }
 }
 
@@ -153,6 +176,10 @@ impl<T: Decode> Decode for Vec<T> {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        T::shape().list()
     }
 }
 
@@ -191,6 +218,10 @@ impl<T: Decode> Decode for Named<T> {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        T::shape().map()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Structs that are read from maps: [`record!`](crate::record!) and what it expands to.
 
 use crate::yaml::{Node, Value};
-use crate::{Decode, Findings, excerpt, suggest};
+use crate::{Decode, Findings, Shape, excerpt, suggest};
 
-/// A key of a record, for the reference of the language.
+/// A key of a record, for the JSON Schema and the reference of the language.
 #[derive(Clone, Copy, Debug)]
 pub struct Field {
     /// The key, then the other spellings that are accepted.
@@ -12,6 +12,22 @@ pub struct Field {
     pub required: bool,
     /// Its doc comment, as it stands in the source: each line begins with a space and ends with a newline.
     pub docs: &'static str,
+    /// What its value looks like. A function, so that a record may hold itself.
+    pub shape: fn() -> Shape,
+}
+
+impl Field {
+    /// A key of one spelling that may be left out, with the doc comment that it would have in a record.
+    pub const fn optional<T: Decode>(names: &'static [&'static str; 1], docs: &'static str) -> Self {
+        Self { names, required: false, docs, shape: T::shape }
+    }
+}
+
+/// Whether they are the same key of the same record.
+impl PartialEq for Field {
+    fn eq(&self, other: &Self) -> bool {
+        self.names == other.names && self.docs == other.docs
+    }
 }
 
 /// A struct that [`record!`](crate::record!) declared.
@@ -159,6 +175,7 @@ macro_rules! record {
                 names: $crate::record!(@names $field $($name $($other)*)?),
                 required: $crate::record!(@required $($required)?),
                 docs: concat!($( $crate::record!(@docs $($field_meta)*) ),*),
+                shape: <$type as $crate::Decode>::shape,
             } ),*];
         }
 
@@ -173,6 +190,11 @@ macro_rules! record {
                     );
                 )*
                 Some(Self { $( $field: $field? ),* })
+            }
+
+            fn shape() -> $crate::Shape {
+                use $crate::Record;
+                $crate::Shape::Record { docs: Self::DOCS, fields: Self::FIELDS }
             }
         }
     };
@@ -208,6 +230,11 @@ mod tests {
         assert_eq!(fields[0], (&["path"][..], true, " Where it goes.\n"));
         assert_eq!(fields[2], (&["owner_string", "ownerstring"][..], false, " Who owns it.\n"));
         assert_eq!(fields[3].0, ["type"]);
+        let shapes: Vec<_> = File::FIELDS.iter().map(|f| (f.shape)()).collect();
+        assert_eq!(shapes[..2], [Shape::TEXT, Shape::Mode.or_null()]);
+        assert_eq!(shapes[3], Shape::Integer { min: 0, max: 65535 });
+        let Shape::Record { docs, fields } = File::shape() else { panic!() };
+        assert_eq!((docs, fields), (File::DOCS, File::FIELDS));
     }
 
     #[test]

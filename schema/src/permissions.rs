@@ -3,7 +3,7 @@
 use crate::decode::scalar;
 use crate::scalar::integer;
 use crate::yaml::{Node, Scalar, Style};
-use crate::{Decode, Findings, excerpt};
+use crate::{Decode, Findings, Shape, excerpt};
 
 /// A file mode, `0` to `07777`. `0644` and `0o644` are octal, `"0644"` and `"644"` in quotes too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,10 @@ impl Decode for Permissions {
                 .help(format!("did you mean `0{text}`?"));
         }
         Some(Self(mode))
+    }
+
+    fn shape() -> Shape {
+        Shape::Mode
     }
 }
 

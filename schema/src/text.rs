@@ -2,7 +2,7 @@
 
 use crate::decode::scalar;
 use crate::yaml::{Node, Style};
-use crate::{Decode, Findings, Span};
+use crate::{Decode, Findings, Shape, Span};
 
 /// A text that may be a template: it knows where each of its bytes stands in the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,6 +80,10 @@ impl Decode for Text {
             _ => Layout::Changed,
         };
         Some(Self { value, span: node.span, layout })
+    }
+
+    fn shape() -> Shape {
+        Shape::TEXT
     }
 }
 

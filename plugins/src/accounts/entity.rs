@@ -8,7 +8,7 @@ use super::password::Password;
 use crate::Context;
 use anyhow::anyhow;
 use cosette_schema::yaml::{self, Node, Value};
-use cosette_schema::{Decode, Diagnostic, Findings, Origin, Severity, Spanned, Text, record};
+use cosette_schema::{Decode, Diagnostic, Findings, Origin, Severity, Shape, Spanned, Text, record};
 
 record! {
     /// An item of `ensure_entities` or `delete_entities`.
@@ -233,5 +233,14 @@ impl Decode for Entity {
             return None;
         }
         Some(entity)
+    }
+
+    fn shape() -> Shape {
+        Shape::Either(vec![
+            UserEntity::shape(),
+            ShadowEntity::shape(),
+            GroupEntity::shape(),
+            GshadowEntity::shape(),
+        ])
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use cosette_schema::yaml::{Node, Value};
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 
 /// A number that stands for no user or group: `(uid_t) -1`.
 pub const NO_ID: u32 = u32::MAX;
@@ -68,6 +68,10 @@ impl Decode for Names {
             _ => Vec::<String>::decode(node, findings)?,
         };
         Some(Self(list.into_iter().filter(|name| !name.is_empty()).collect()))
+    }
+
+    fn shape() -> Shape {
+        Vec::<String>::shape().or(Shape::text("text with commas between names"))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::field::{NO_ID, parse_id};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 use std::collections::BTreeSet;
 
 /// Numbers from `min` to `max`, both included.
@@ -94,6 +94,10 @@ impl Decode for Id {
             findings.error(node.span, format!("expected a number from 0 to {}, found {text:?}", NO_ID - 1));
         }
         id.map(Self::Number)
+    }
+
+    fn shape() -> Shape {
+        Shape::Integer { min: i64::MIN, max: u64::from(NO_ID - 1) }.or_null()
     }
 }
 

@@ -8,7 +8,7 @@ use super::field::check_value;
 use crate::system::Host;
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 use sha_crypt::{PasswordHasher as _, PasswordVerifier as _, ShaCrypt};
 use std::fmt;
 use yescrypt::Yescrypt;
@@ -37,6 +37,10 @@ impl fmt::Debug for Password {
 impl Decode for Password {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         String::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::text("password")
     }
 }
 

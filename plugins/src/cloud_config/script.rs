@@ -6,7 +6,7 @@ use crate::keys::commands::failure;
 use crate::system::Command;
 use anyhow::{Result, bail};
 use cosette_schema::yaml::{Node, Value};
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 
 /// Reads the whole script before its first line runs, so that no command can read the rest as its input.
 const SHELL: &str = r#"script=$(cat); [ ! -c /dev/null ] || exec </dev/null; eval "$script""#;
@@ -22,6 +22,10 @@ impl Decode for Script {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         let lines: Vec<Option<Line>> = all(node, findings)?;
         Some(Self(lines.into_iter().flatten().collect()))
+    }
+
+    fn shape() -> Shape {
+        Vec::<Line>::shape()
     }
 }
 
@@ -40,6 +44,10 @@ impl Decode for Line {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        String::shape().or(Vec::<String>::shape())
     }
 }
 

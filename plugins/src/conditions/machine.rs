@@ -5,7 +5,7 @@ use crate::facts::Facts;
 use crate::pattern::Pattern;
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Text, suggest};
+use cosette_schema::{Decode, Findings, Shape, Text, suggest};
 
 /// Architectures that have another name than in Go, with that name.
 const ARCHITECTURES: [(&str, &str); 6] = [
@@ -55,6 +55,11 @@ impl Matches {
         }
     }
 
+    /// See [`Decode::shape`].
+    pub(super) fn shape() -> Shape {
+        Shape::text("regular expression")
+    }
+
     /// Why the step must not run.
     pub(super) fn objection(&self, facts: &Facts) -> Option<String> {
         let (key, name, value) = match self.fact {
@@ -100,6 +105,10 @@ impl Decode for ServiceManager {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        Shape::Choice(&["systemd", "openrc"])
     }
 }
 

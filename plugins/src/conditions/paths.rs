@@ -4,7 +4,7 @@ use crate::System;
 use crate::path::AbsolutePath;
 use anyhow::Result;
 use cosette_schema::yaml::{Node, Value};
-use cosette_schema::{Decode, Findings, Spanned, suggest};
+use cosette_schema::{Decode, Field, Findings, Shape, Spanned, suggest};
 
 /// Paths by what is asked of them; links are followed, and all lists that have something in them count.
 #[derive(Debug, Default)]
@@ -16,6 +16,13 @@ pub(super) struct Paths {
     /// None of them exists.
     none: Vec<AbsolutePath>,
 }
+
+/// The keys, as a record would have them.
+const FIELDS: &[Field] = &[
+    Field::optional::<Vec<AbsolutePath>>(&["any"], " At least one of them exists.\n"),
+    Field::optional::<Vec<AbsolutePath>>(&["all"], " Each of them exists.\n"),
+    Field::optional::<Vec<AbsolutePath>>(&["none"], " None of them exists.\n"),
+];
 
 /// Stricter than a record: with a list or a path left out, the condition would be another.
 impl Decode for Paths {
@@ -52,6 +59,10 @@ impl Decode for Paths {
             *place = list.unwrap_or_default();
         }
         understood.then_some(paths)
+    }
+
+    fn shape() -> Shape {
+        Shape::Record { docs: " Paths, of which links are followed.\n", fields: FIELDS }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::accounts::{self, authorized_keys::install};
 use crate::{Context, Plugin, System};
 use anyhow::{Context as _, Result};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Named, Text};
+use cosette_schema::{Decode, Findings, Named, Shape, Text};
 
 /// Keys for each user.
 pub(crate) struct AuthorizedKeys(Named<Vec<Text>>);
@@ -33,6 +33,10 @@ pub(crate) struct AuthorizedKeys(Named<Vec<Text>>);
 impl Decode for AuthorizedKeys {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Named::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Named::<Vec<Text>>::shape()
     }
 }
 

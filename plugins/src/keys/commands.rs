@@ -20,7 +20,7 @@ use crate::system::{Command, Interrupted, NoChroot, NoProgram, Output};
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Text};
+use cosette_schema::{Decode, Findings, Shape, Text};
 use std::collections::VecDeque;
 
 /// What an error shows of the output of a command: so many lines and bytes from its end.
@@ -33,6 +33,10 @@ pub(crate) struct Commands(Vec<Text>);
 impl Decode for Commands {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Decode::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Vec::<Text>::shape()
     }
 }
 

@@ -32,7 +32,7 @@ use crate::accounts::entity::{Entity, Item};
 use crate::{Context, Plugin, System};
 use anyhow::{Context as _, Result};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 use std::path::Path;
 
 /// Entries that shall not be.
@@ -41,6 +41,10 @@ pub(crate) struct DeleteEntities(Vec<Item>);
 impl Decode for DeleteEntities {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Vec::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Vec::<Item>::shape()
     }
 }
 

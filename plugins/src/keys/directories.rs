@@ -32,7 +32,7 @@ use crate::path::AbsolutePath;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Permissions, record};
+use cosette_schema::{Decode, Findings, Permissions, Shape, record};
 
 /// Directories, made in the order in which they are written.
 #[derive(Debug)]
@@ -58,6 +58,10 @@ record! {
 impl Decode for Directories {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Decode::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Vec::<Directory>::shape()
     }
 }
 

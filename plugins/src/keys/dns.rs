@@ -31,7 +31,7 @@ use crate::system::File;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Spanned, record};
+use cosette_schema::{Decode, Findings, Shape, Spanned, record};
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The name servers after the third are not asked by the C library (resolv.conf(5)).
@@ -124,6 +124,10 @@ impl Decode for Word {
             return None;
         }
         Some(word)
+    }
+
+    fn shape() -> Shape {
+        Shape::text("word")
     }
 }
 

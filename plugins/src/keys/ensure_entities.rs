@@ -54,7 +54,7 @@ use crate::accounts::homes::Homes;
 use crate::{Context, Plugin, System};
 use anyhow::{Context as _, Result};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -64,6 +64,10 @@ pub(crate) struct EnsureEntities(Vec<Item>);
 impl Decode for EnsureEntities {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Vec::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Vec::<Item>::shape()
     }
 }
 

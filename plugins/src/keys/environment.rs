@@ -34,7 +34,7 @@ use crate::system::File;
 use crate::{Context, Plugin, System};
 use anyhow::{Context as _, Result};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Named, Spanned, Text};
+use cosette_schema::{Decode, Findings, Named, Shape, Spanned, Text};
 
 /// Where pam_env(8) reads the variables of login sessions.
 const OF_LOGINS: &str = "/etc/environment";
@@ -55,6 +55,10 @@ impl Decode for Environment {
             valid
         });
         Some(Self(variables))
+    }
+
+    fn shape() -> Shape {
+        Named::<Text>::shape()
     }
 }
 

@@ -16,7 +16,7 @@
 use crate::{Context, Plugin, System};
 use anyhow::{Context as _, Result};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Spanned};
+use cosette_schema::{Decode, Findings, Shape, Spanned};
 
 /// The path of the file.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ impl Decode for EnvironmentFile {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Spanned::decode(node, findings).map(Self)
     }
+
+    fn shape() -> Shape {
+        Shape::text("path")
+    }
 }
 
 /// A key that is there, whatever its value is.
@@ -34,6 +38,10 @@ struct Present;
 impl Decode for Present {
     fn decode(_node: &Node, _findings: &mut Findings) -> Option<Self> {
         Some(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::Anything
     }
 }
 

@@ -60,7 +60,7 @@ use crate::system::File;
 use crate::{Context, Plugin, System, template};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Permissions, Spanned, Text, record};
+use cosette_schema::{Decode, Findings, Permissions, Shape, Spanned, Text, record};
 use encoding::Encoding;
 use std::borrow::Cow;
 
@@ -102,6 +102,10 @@ impl Decode for Files {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Decode::decode(node, findings).map(Self)
     }
+
+    fn shape() -> Shape {
+        Vec::<Entry>::shape()
+    }
 }
 
 impl Decode for Entry {
@@ -124,6 +128,10 @@ impl Decode for Entry {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        Keys::shape()
     }
 }
 

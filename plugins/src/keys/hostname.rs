@@ -42,7 +42,7 @@ use crate::system::File;
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Text};
+use cosette_schema::{Decode, Findings, Shape, Text};
 
 /// The longest name that Linux takes, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -59,6 +59,10 @@ pub(crate) struct Hostname(Text);
 impl Decode for Hostname {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Decode::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::text("host name")
     }
 }
 

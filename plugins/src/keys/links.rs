@@ -28,7 +28,7 @@ use crate::path::AbsolutePath;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, record};
+use cosette_schema::{Decode, Findings, Shape, record};
 
 /// Symbolic links, made in the order in which they are written.
 #[derive(Debug)]
@@ -50,6 +50,10 @@ record! {
 impl Decode for Links {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Decode::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Vec::<Link>::shape()
     }
 }
 
@@ -80,6 +84,10 @@ impl Decode for Target {
             return Some(Self(target.to_owned()));
         }
         None
+    }
+
+    fn shape() -> Shape {
+        Shape::text("path")
     }
 }
 

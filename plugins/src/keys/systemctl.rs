@@ -45,7 +45,7 @@ use crate::units::{self, Report, UnitName};
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Span, Spanned, record};
+use cosette_schema::{Decode, Findings, Shape, Span, Spanned, record};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -103,6 +103,10 @@ impl Decode for Unit {
             }
         }
     }
+
+    fn shape() -> Shape {
+        Shape::matching("unit name", r"^[A-Za-z0-9:_.\\][A-Za-z0-9@:_.\\-]*$")
+    }
 }
 
 /// A unit by name, or by the path of its file.
@@ -124,6 +128,10 @@ impl Decode for Enable {
             return None;
         }
         Some(Self::Path(Spanned { value: value.into(), span }))
+    }
+
+    fn shape() -> Shape {
+        Unit::shape().or(Shape::matching("absolute path", "^/"))
     }
 }
 
@@ -147,6 +155,10 @@ impl Decode for DropIn {
             name.push_str(".conf");
         }
         Some(Self(name))
+    }
+
+    fn shape() -> Shape {
+        Shape::matching("file name", "^[^/]*$")
     }
 }
 

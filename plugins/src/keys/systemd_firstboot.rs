@@ -22,7 +22,7 @@ use crate::system::{Command, File};
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Named};
+use cosette_schema::{Decode, Findings, Named, Shape};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::Path;
@@ -54,6 +54,10 @@ impl Decode for SystemdFirstboot {
             }
         }
         Some(Self(sorted))
+    }
+
+    fn shape() -> Shape {
+        Named::<String>::shape()
     }
 }
 

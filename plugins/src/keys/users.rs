@@ -68,7 +68,7 @@ use crate::system::{self, Host, Owner};
 use crate::{Context, Plugin, System};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Named, Spanned, Text, record};
+use cosette_schema::{Decode, Findings, Named, Shape, Spanned, Text, record};
 use std::path::Path;
 
 record! {
@@ -118,6 +118,10 @@ struct Settled {
 impl Decode for Users {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Named::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Named::<Account>::shape()
     }
 }
 

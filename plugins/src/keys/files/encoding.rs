@@ -5,7 +5,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{DecodeError, Engine};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings};
+use cosette_schema::{Decode, Findings, Shape};
 use std::io::Read;
 
 /// Content that unpacks to more than this many bytes is refused.
@@ -40,6 +40,10 @@ impl Decode for Encoding {
             }
         };
         Some(Self { base64, gzip })
+    }
+
+    fn shape() -> Shape {
+        Shape::Choice(&["", "b64", "base64", "gz", "gzip", "gz+b64", "gz+base64", "gzip+b64", "gzip+base64"])
     }
 }
 
