@@ -22,6 +22,11 @@ impl<'a> Context<'a> {
         Self { facts, fields, findings: RefCell::new(Findings::new(origin.clone())) }
     }
 
+    /// Whether the step has this key, whatever its value is.
+    pub fn has(&self, key: &str) -> bool {
+        self.fields.iter().any(|(name, _)| name.value == key)
+    }
+
     /// The value of another key of the step; nothing when it is not there. What is wrong with the value has
     /// been reported when the step was decoded.
     pub fn field<T: Decode>(&self, key: &str) -> Option<T> {

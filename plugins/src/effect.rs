@@ -60,6 +60,8 @@ pub enum Action {
     Run,
     /// The name of the running machine was set.
     SetHostname,
+    /// A parameter of the running kernel was set.
+    SetKernelParameter,
 }
 
 impl Action {
@@ -78,6 +80,7 @@ impl Action {
             Self::SetAttributes => "set-attributes",
             Self::Run => "run",
             Self::SetHostname => "set-hostname",
+            Self::SetKernelParameter => "set-kernel-parameter",
         }
     }
 }

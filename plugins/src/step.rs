@@ -20,7 +20,6 @@ const NOT_YET: &[&str] = &[
     "modules",
     "package_pins",
     "packages",
-    "sysctl",
     "timesyncd",
     "unpack_images",
 ];

@@ -47,7 +47,7 @@ pub struct RawStep {
 }
 
 /// Keys that belong into a step. Only for hints: it does no harm if one is missing here.
-const STEP_KEYS: [&str; 30] = [
+const STEP_KEYS: [&str; 31] = [
     "after",
     "authorized_keys",
     "commands",
@@ -73,6 +73,7 @@ const STEP_KEYS: [&str; 30] = [
     "only_service_manager",
     "packages",
     "sysctl",
+    "sysctl_file",
     "systemctl",
     "systemd_firstboot",
     "timesyncd",

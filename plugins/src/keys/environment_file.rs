@@ -32,24 +32,11 @@ impl Decode for EnvironmentFile {
     }
 }
 
-/// A key that is there, whatever its value is.
-struct Present;
-
-impl Decode for Present {
-    fn decode(_node: &Node, _findings: &mut Findings) -> Option<Self> {
-        Some(Self)
-    }
-
-    fn shape() -> Shape {
-        Shape::Anything
-    }
-}
-
 impl EnvironmentFile {
     /// The file that a step names, if it names one. One that cannot be read is an error: the variables must
     /// not end up somewhere else.
     pub(super) fn of_step(cx: &Context) -> Result<Option<String>> {
-        if cx.field::<Present>(Self::KEY).is_none() {
+        if !cx.has(Self::KEY) {
             return Ok(None);
         }
         let file: Self =
@@ -62,7 +49,7 @@ impl Plugin for EnvironmentFile {
     const KEY: &'static str = "environment_file";
 
     fn apply(&self, cx: &Context, _sys: &System) -> Result<()> {
-        if cx.field::<Present>("environment").is_none() {
+        if !cx.has("environment") {
             cx.warn(self.0.span, "`environment_file` without `environment` does nothing");
         }
         Ok(())

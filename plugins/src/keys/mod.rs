@@ -11,6 +11,8 @@ mod environment_file;
 mod files;
 mod hostname;
 mod links;
+mod sysctl;
+mod sysctl_file;
 mod systemctl;
 mod systemd_firstboot;
 mod users;
@@ -28,6 +30,8 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<commands::Commands>(),
     Registered::of::<delete_entities::DeleteEntities>(),
     Registered::of::<hostname::Hostname>(),
+    Registered::of::<sysctl::Sysctl>(),
+    Registered::of::<sysctl_file::SysctlFile>(),
     Registered::of::<users::Users>(),
     Registered::of::<authorized_keys::AuthorizedKeys>(),
     Registered::of::<systemctl::Systemctl>(),

@@ -27,6 +27,9 @@ pub trait Host {
     /// The target of a link of the running kernel.
     fn kernel_link(&self, path: &Path) -> Result<Option<std::path::PathBuf>>;
 
+    /// Writes a parameter of the running kernel, a file below `/proc/sys`.
+    fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()>;
+
     /// A variable of the environment of this process.
     fn variable(&self, name: &str) -> Option<OsString>;
 

@@ -6,14 +6,14 @@
 
 use super::cause::Cause;
 use super::{Command, Host, Output, Owner, process, stop, sys};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::{Gid, Uid, fchownat};
 use std::ffi::OsString;
-use std::io::{ErrorKind, Read as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::BorrowedFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::SystemTime;
 
 /// The running machine, for real.
@@ -54,6 +54,25 @@ impl Host for Live {
 
     fn kernel_link(&self, path: &Path) -> Result<Option<PathBuf>> {
         of_kernel(path, |path| std::fs::read_link(path))
+    }
+
+    fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()> {
+        if !path.starts_with("/proc/sys") || path.components().any(|part| part == Component::ParentDir) {
+            bail!("{} is no parameter of the kernel", path.display());
+        }
+        let file = std::fs::OpenOptions::new().write(true).open(path);
+        file.and_then(|mut file| file.write_all(format!("{value}\n").as_bytes())).map_err(|error| match error
+            .raw_os_error()
+            .map(Errno::from_raw)
+        {
+            Some(Errno::EINVAL | Errno::ERANGE) => anyhow!("the kernel does not take this value"),
+            Some(Errno::EISDIR) => anyhow!("it is a group of parameters, not one"),
+            Some(Errno::EROFS) => anyhow!("/proc/sys is read-only here, as it is in containers"),
+            Some(Errno::EACCES | Errno::EPERM) => {
+                anyhow!("the kernel does not let this process change it; root may be needed")
+            }
+            _ => error.into(),
+        })
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {
@@ -131,6 +150,28 @@ mod tests {
         let link = Live.kernel_link(Path::new("/proc/self")).unwrap().unwrap();
         assert_eq!(link.to_str().unwrap(), std::process::id().to_string());
         assert_eq!(Live.kernel_link(Path::new("/proc/none")).unwrap(), None);
+    }
+
+    #[test]
+    fn parameters_of_the_kernel_are_written_below_proc_sys_only_and_refusals_say_what_to_do() {
+        let set = |path: &str, value: &str| {
+            Live.set_kernel_parameter(Path::new(path), value).map_err(|error| format!("{error:#}"))
+        };
+        for outside in ["/proc/self/comm", "/etc/passwd", "/proc/sys/../self/comm"] {
+            assert!(set(outside, "x").unwrap_err().ends_with("is no parameter of the kernel"));
+        }
+        let path = "/proc/sys/kernel/panic";
+        let value = String::from_utf8(Live.kernel_file(Path::new(path)).unwrap().unwrap()).unwrap();
+        match set(path, value.trim()) {
+            Ok(()) => {
+                assert_eq!(set(path, "x").unwrap_err(), "the kernel does not take this value");
+                assert_eq!(set("/proc/sys/kernel", "x").unwrap_err(), "it is a group of parameters, not one");
+            }
+            Err(refusal) => {
+                eprintln!("SKIPPED: parameters of the kernel cannot be set here: {refusal}");
+                assert!(refusal.contains("root may be needed") || refusal.contains("read-only here"));
+            }
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod diff;
 mod entries;
 mod file;
 mod host;
+mod kernel;
 mod live;
 mod lock;
 mod metadata;
@@ -187,7 +188,7 @@ impl System {
         if name.is_empty() {
             bail!("an empty host name");
         }
-        if !self.tree.host.lives_in(&self.absolute) {
+        if !self.is_own_kernel() {
             return Ok(false);
         }
         let changed = self.hostname()? != name;

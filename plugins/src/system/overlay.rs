@@ -17,6 +17,8 @@ pub(super) struct Overlay {
     entries: BTreeMap<PathBuf, Entry>,
     /// The name that the machine would have.
     pub(super) hostname: Option<String>,
+    /// The parameters that its kernel would have, by their paths.
+    pub(super) parameters: BTreeMap<PathBuf, String>,
 }
 
 /// What the plan knows of one path.

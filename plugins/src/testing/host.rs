@@ -1,8 +1,8 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
 use crate::system::{Command, Host, Output, Owner};
-use anyhow::{Error, Result};
-use std::collections::{BTreeMap, HashMap};
+use anyhow::{Error, Result, bail};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
@@ -25,6 +25,7 @@ struct State {
     answers: Vec<(String, Output)>,
     refusals: Vec<(String, fn() -> Error)>,
     kernel: BTreeMap<PathBuf, Vec<u8>>,
+    refused_parameters: BTreeSet<PathBuf>,
     links: BTreeMap<PathBuf, PathBuf>,
     variables: HashMap<String, OsString>,
     owners: HashMap<(u64, u64), Owner>,
@@ -58,6 +59,11 @@ impl FakeHost {
     /// Gives the kernel a file below `/proc` or `/sys`.
     pub fn kernel_file(&self, path: &str, content: &str) {
         self.state().kernel.insert(path.into(), content.into());
+    }
+
+    /// From now on the kernel takes no value for this parameter, a file below `/proc/sys`.
+    pub fn refuse_parameter(&self, path: &str) {
+        self.state().refused_parameters.insert(path.into());
     }
 
     /// Gives the kernel a link below `/proc` or `/sys`.
@@ -146,6 +152,15 @@ impl Host for FakeHost {
 
     fn kernel_link(&self, path: &Path) -> Result<Option<PathBuf>> {
         Ok(self.state().links.get(path).cloned())
+    }
+
+    fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()> {
+        let mut state = self.state();
+        if state.refused_parameters.contains(path) {
+            bail!("the kernel does not take this value");
+        }
+        state.kernel.insert(path.to_owned(), format!("{value}\n").into_bytes());
+        Ok(())
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

@@ -4,11 +4,11 @@ use super::run::execute;
 use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Options, Selection};
 use crate::report::{Report, Terminal};
-use crate::sandbox::{self, Change, Changes, Entry, PretendedOwners, View};
+use crate::sandbox::{self, Change, Changes, Entry, View, ViewHost};
 use crate::stage::Documents;
 use anyhow::{Context, Result};
 use cosette_plugins::System;
-use cosette_plugins::system::{Host, Live, Metadata, Mode};
+use cosette_plugins::system::{Live, Metadata, Mode};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -34,8 +34,7 @@ pub(super) fn try_stage(options: &Options, arguments: &Selection) -> Result<u8> 
     };
     let nothing_is_valid = prepared.nothing_is_valid();
     let view = inside.build(&options.root)?;
-    let host: Arc<dyn Host> =
-        if view.pretends_owners() { Arc::new(PretendedOwners::new(Live)) } else { Arc::new(Live) };
+    let host = Arc::new(ViewHost::new(Live, view.pretends_owners()));
     let sys = System::new(view.root(), host, Mode::Apply).context("cannot use the view as the root")?;
     options.print_excerpts(&prepared.findings, &prepared.texts);
     let report = execute(options, prepared, &sys, |report| {
@@ -44,21 +43,31 @@ pub(super) fn try_stage(options: &Options, arguments: &Selection) -> Result<u8> 
             return print_json(&Tried::new(report, &changes, &view));
         }
         // A reader that has gone away has seen what it wanted to.
-        let _ = print(&mut options.terminal(Mode::Apply), &changes, &view);
+        let _ = print(&mut options.terminal(Mode::Apply), report, &changes, &view);
         Ok(())
     })?;
     Ok(exit_status(&report, nothing_is_valid))
 }
 
-fn print(terminal: &mut Terminal<impl Write>, changes: &Changes, view: &View) -> io::Result<()> {
+fn print(
+    terminal: &mut Terminal<impl Write>,
+    report: &Report,
+    changes: &Changes,
+    view: &View,
+) -> io::Result<()> {
+    let effects = report.steps.iter().flat_map(|step| &step.effects);
+    let pretended = || effects.clone().filter(|effect| effect.changed && effect.is_of_kernel());
     terminal.line("")?;
-    if changes.files.is_empty() && changes.hostname.is_none() {
+    if changes.files.is_empty() && changes.hostname.is_none() && pretended().next().is_none() {
         terminal.line("nothing would change on this machine")?;
     } else {
         terminal.line("what would change on this machine:")?;
     }
     if let Some((before, after)) = &changes.hostname {
         terminal.change("host name", &format!("{before} -> {after}"), None)?;
+    }
+    for effect in pretended() {
+        terminal.change("kernel", &effect.target, None)?;
     }
     for change in &changes.files {
         let target = format!("{}{}", change.path.display(), attributes(change));

@@ -12,7 +12,7 @@ pub use snippet::{Texts, excerpt, plain};
 pub use terminal::{Terminal, plural};
 
 use crate::planner::Planned;
-use cosette_plugins::Effect;
+use cosette_plugins::{Action, Effect};
 use cosette_schema::{Diagnostic, Severity};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -111,6 +111,13 @@ pub struct EffectReport {
     /// What a person sees of the change; only planning fills it in.
     #[serde(skip)]
     pub diff: Option<cosette_plugins::effect::Diff>,
+}
+
+impl EffectReport {
+    /// Whether it was done to the running kernel.
+    pub fn is_of_kernel(&self) -> bool {
+        self.action == Action::SetKernelParameter.as_str()
+    }
 }
 
 /// One diagnostic.

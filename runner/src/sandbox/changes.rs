@@ -6,8 +6,8 @@
 
 use super::View;
 use super::compare::{Side, attributes, diff, same};
+use super::host::foreign_is_root;
 use super::layers::{Base, Layer};
-use super::owners::foreign_is_root;
 use anyhow::{Context as _, Result};
 use cosette_plugins::effect::Diff;
 use cosette_plugins::system::{Kind, Metadata, Owner};

@@ -8,7 +8,8 @@
 //! # What is isolated
 //! - **Files.** Every directory below the root is an overlay whose upper layer is a tmpfs of at most a quarter
 //!   of the memory. What the kernel refuses as a lower layer is bound read-only, and [`View::notes`] says so.
-//! - **The kernel.** `/sys` and the writable parts of `/proc` are read-only, but for the host name. The user
+//! - **The kernel.** `/sys` and the writable parts of `/proc` are read-only, but for the host name;
+//!   what a stage sets by `sysctl` is pretended. The user
 //!   namespace is there for root too, with every id mapped to itself: loading modules, setting the clock,
 //!   mounting disks and making device nodes are refused by the kernel, everything else works. A restart or
 //!   shut-down ends the view.
@@ -29,7 +30,7 @@
 //! beforehand (all of them, below `/usr` those of the first levels and of `/usr/local`), and so are the
 //! files of `/etc`, `/oem` and `/system`: there everything works; elsewhere foreign files can be replaced and removed but
 //! not changed in place. What the user may not read is empty in the view, and noted. Owners are pretended: see
-//! [`PretendedOwners`].
+//! [`ViewHost`].
 //!
 //! **Invariant:** nothing here prints, and nothing writes outside the namespaces: the only writes on the
 //! machine's side are the id maps of the view's own user namespace.
@@ -38,11 +39,11 @@
 
 mod changes;
 mod compare;
+mod host;
 mod identities;
 mod kernel;
 mod layers;
 mod mounts;
-mod owners;
 mod refusal;
 mod run;
 mod seed;
@@ -50,7 +51,7 @@ mod supervise;
 mod view;
 
 pub use changes::{Change, ChangeKind, Changes, OwnerOf};
-pub use owners::PretendedOwners;
+pub use host::ViewHost;
 pub use view::View;
 
 use anyhow::{Context as _, Result, bail};

@@ -3,8 +3,8 @@
 //! For an ordinary user the kernel refuses to copy up what belongs to ids that do not exist in the user
 //! namespace. Directories that are there already, and are the user's own, need no copying.
 
+use super::host::OVERFLOW;
 use super::layers::Layer;
-use super::owners::OVERFLOW;
 use super::view::copy_attributes;
 use anyhow::{Context as _, Result};
 use std::io::ErrorKind;

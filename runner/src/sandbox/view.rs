@@ -39,7 +39,7 @@ impl View {
         &self.notes
     }
 
-    /// Whether the view has too few ids, so that owners should be pretended (see [`super::PretendedOwners`]).
+    /// Whether the view has too few ids, so that owners should be pretended (see [`super::ViewHost`]).
     pub fn pretends_owners(&self) -> bool {
         self.pretended
     }

@@ -1,4 +1,4 @@
-//! Owners that an ordinary user cannot give to files.
+//! The host of a view: what cannot be done there is remembered, as if it had been.
 
 use anyhow::Result;
 use cosette_plugins::Host;
@@ -7,25 +7,33 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 /// What the kernel shows for an id that does not exist in the user namespace (see user_namespaces(7)).
 pub(super) const OVERFLOW: u32 = 65534;
 
-/// A host in whose view not all ids exist: the owner that a file cannot get is remembered instead, and files
-/// of ids that do not exist count as those of root. Everything else is the other host's.
-pub struct PretendedOwners<H> {
+/// A host that leaves the running kernel alone: parameters that are set are remembered only.
+///
+/// Where not all ids exist, so is the owner that a file cannot get, and files of ids that do not exist count as
+/// those of root. Everything else is the other host's.
+pub struct ViewHost<H> {
     host: H,
+    pretends_owners: bool,
     /// By device and inode.
     given: Mutex<HashMap<(u64, u64), Owner>>,
+    parameters: Mutex<HashMap<PathBuf, String>>,
 }
 
-impl<H: Host> PretendedOwners<H> {
-    /// Pretends owners on top of `host`.
-    pub fn new(host: H) -> Self {
-        Self { host, given: Mutex::default() }
+impl<H: Host> ViewHost<H> {
+    /// A host on top of another one.
+    pub fn new(host: H, pretends_owners: bool) -> Self {
+        Self { host, pretends_owners, given: Mutex::default(), parameters: Mutex::default() }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An owner as it is outside, as far as it can be known: nearly everything that is foreign belongs to root.
@@ -34,11 +42,14 @@ pub(super) fn foreign_is_root(found: Owner) -> Owner {
     Owner { uid: known(found.uid), gid: known(found.gid) }
 }
 
-impl<H: Host> Host for PretendedOwners<H> {
+impl<H: Host> Host for ViewHost<H> {
     fn set_owner(&self, file: BorrowedFd<'_>, owner: Owner) -> Result<()> {
+        if !self.pretends_owners {
+            return self.host.set_owner(file, owner);
+        }
         let found = nix::sys::stat::fstat(file)?;
         let key = (found.st_dev, found.st_ino);
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut given = lock(&self.given);
         match self.host.set_owner(file, owner) {
             Ok(()) => _ = given.remove(&key),
             Err(_) => _ = given.insert(key, owner),
@@ -47,8 +58,10 @@ impl<H: Host> Host for PretendedOwners<H> {
     }
 
     fn owner(&self, device: u64, inode: u64, found: Owner) -> Owner {
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        match given.get(&(device, inode)) {
+        if !self.pretends_owners {
+            return self.host.owner(device, inode, found);
+        }
+        match lock(&self.given).get(&(device, inode)) {
             Some(owner) => *owner,
             None => foreign_is_root(self.host.owner(device, inode, found)),
         }
@@ -67,7 +80,15 @@ impl<H: Host> Host for PretendedOwners<H> {
     }
 
     fn kernel_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        self.host.kernel_file(path)
+        match lock(&self.parameters).get(path) {
+            Some(value) => Ok(Some(format!("{value}\n").into_bytes())),
+            None => self.host.kernel_file(path),
+        }
+    }
+
+    fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()> {
+        lock(&self.parameters).insert(path.to_owned(), value.to_owned());
+        Ok(())
     }
 
     fn kernel_dir(&self, path: &Path) -> Result<Option<Vec<OsString>>> {
@@ -127,6 +148,10 @@ mod tests {
         }
 
         fn kernel_file(&self, _: &Path) -> Result<Option<Vec<u8>>> {
+            Ok(None)
+        }
+
+        fn set_kernel_parameter(&self, _: &Path, _: &str) -> Result<()> {
             unreachable!()
         }
 
@@ -159,7 +184,7 @@ mod tests {
         let found = file.metadata().unwrap();
         let (device, inode) = (found.dev(), found.ino());
         let (root, other, nobody) = (owner(0), owner(1234), owner(OVERFLOW));
-        let host = PretendedOwners::new(Refusing);
+        let host = ViewHost::new(Refusing, true);
         assert_eq!(host.owner(device, inode, root), root);
         assert_eq!(host.owner(device, inode, nobody), root);
         host.set_owner(file.as_fd(), other).unwrap();
@@ -167,6 +192,16 @@ mod tests {
         assert_eq!(host.owner(device, inode + 1, root), root);
         host.set_owner(file.as_fd(), root).unwrap();
         assert_eq!(host.owner(device, inode, root), root);
+        assert!(ViewHost::new(Refusing, false).set_owner(file.as_fd(), other).is_err());
+    }
+
+    #[test]
+    fn parameters_of_the_kernel_are_remembered_only() {
+        let host = ViewHost::new(Refusing, false);
+        let path = Path::new("/proc/sys/vm/swappiness");
+        host.set_kernel_parameter(path, "10").unwrap();
+        assert_eq!(host.kernel_file(path).unwrap().unwrap(), b"10\n");
+        assert_eq!(host.kernel_file(Path::new("/proc/sys/vm/other")).unwrap(), None);
     }
 
     fn owner(id: u32) -> Owner {
