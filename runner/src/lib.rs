@@ -7,7 +7,6 @@ pub mod builtin;
 pub mod command_line;
 pub mod commands;
 pub mod executor;
-mod fetch;
 pub mod planner;
 pub mod report;
 pub mod sandbox;

@@ -3,16 +3,20 @@
 //! A source is a file, a directory (walked in byte order, files whose names end in `.yaml` or `.yml`), an
 //! `http(s)://` or `file://` URL, `-` for standard input, or `builtin:`.
 
-use crate::{builtin, fetch};
+use crate::builtin;
 use cosette_plugins::System;
-use cosette_plugins::system::Kind;
+use cosette_plugins::system::{Kind, http};
 use cosette_schema::{Diagnostic, Findings, Origin, text_of};
 use std::fmt;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The largest document that is read, in bytes. Larger ones are refused before they are read.
 pub const LARGEST: u64 = 16 << 20;
+
+/// How long one try of fetching a document may take.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The directories that a stage runs by default, in their order (yip, cOS, elemental).
 pub const DEFAULT_DIRECTORIES: [&str; 3] = ["/system/oem", "/oem", "/usr/local/cloud-config"];
@@ -51,7 +55,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => path.display().fmt(f),
-            Self::Url(url) => f.write_str(&without_secrets(url)),
+            Self::Url(url) => f.write_str(&http::shown(url)),
             Self::Stdin => f.write_str("<stdin>"),
             Self::Builtin => f.write_str("builtin:"),
         }
@@ -75,15 +79,6 @@ impl<'s> Place<'s> {
     fn at(&self, path: &Path) -> PathBuf {
         self.directory.join(path)
     }
-}
-
-/// A URL as it is shown: user names, passwords and queries, which may hold tokens, are left out.
-fn without_secrets(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or_default();
-    let (server, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let server = server.rsplit('@').next().unwrap_or_default();
-    let (path, query) = path.split_at(path.find(['?', '#']).unwrap_or(path.len()));
-    format!("{scheme}://{server}{path}{}", if query.is_empty() { "" } else { "?..." })
 }
 
 /// A text and where it came from.
@@ -123,12 +118,7 @@ impl Reader<'_> {
     fn source(&mut self, source: &Source) {
         match source {
             Source::Path(path) => self.path(path),
-            Source::Url(url) => match fetch::text(url, LARGEST) {
-                Ok(bytes) => self.bytes(Origin::new(without_secrets(url)), bytes),
-                Err(error) => {
-                    self.unreadable(without_secrets(url), format!("cannot be fetched: {error:#}"), None)
-                }
-            },
+            Source::Url(url) => self.url(url),
             Source::Stdin => {
                 let mut bytes = Vec::new();
                 match std::io::stdin().take(LARGEST + 1).read_to_end(&mut bytes) {
@@ -140,6 +130,18 @@ impl Reader<'_> {
                 origin: Origin::new(format!("builtin:{name}")),
                 text: (*text).to_owned(),
             })),
+        }
+    }
+
+    /// Also where nothing else is done: what a plan is made of, must be read.
+    fn url(&mut self, url: &str) {
+        let request = http::Request::get(url).largest(LARGEST).timeout(TIMEOUT);
+        match http::body(self.place.sys.host(), &request) {
+            Ok(bytes) => self.bytes(Origin::new(http::shown(url)), bytes),
+            Err(error) if matches!(error.downcast_ref(), Some(http::Failure::TooLarge(_))) => {
+                self.too_large(http::shown(url));
+            }
+            Err(error) => self.unreadable(http::shown(url), format!("cannot be fetched: {error:#}"), None),
         }
     }
 

@@ -1,10 +1,11 @@
 //! The machine underneath a root: its kernel, processes, clock and randomness.
 
-use super::{Command, Output};
+use super::http::{Request, Response};
+use super::{Command, Interrupted, Output};
 use anyhow::Result;
 use std::ffi::OsString;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// The running machine. Files below the root are not its business (see [`super::System`]); all else is.
 pub trait Host {
@@ -29,6 +30,13 @@ pub trait Host {
 
     /// Writes a parameter of the running kernel, a file below `/proc/sys`.
     fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()>;
+
+    /// Makes one try of a request: see [`super::http::open`] and [`super::http::body`] for more. Its errors are
+    /// [`super::http::Failure`] and [`Interrupted`].
+    fn fetch(&self, request: &Request) -> Result<Response>;
+
+    /// Waits before another try, but not once this process is told to stop.
+    fn pause(&self, duration: Duration) -> Result<(), Interrupted>;
 
     /// A variable of the environment of this process.
     fn variable(&self, name: &str) -> Option<OsString>;

@@ -5,7 +5,8 @@
 )]
 
 use super::cause::Cause;
-use super::{Command, Host, Output, Owner, process, stop, sys};
+use super::http::{Client, Request, Response, Settings};
+use super::{Command, Host, Interrupted, Output, Owner, process, stop, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -14,7 +15,11 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::BorrowedFd;
 use std::path::{Component, Path, PathBuf};
-use std::time::SystemTime;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// The client, once something was fetched: certificates are read only once.
+static CLIENT: Mutex<Option<Client>> = Mutex::new(None);
 
 /// The running machine, for real.
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,6 +78,20 @@ impl Host for Live {
             }
             _ => error.into(),
         })
+    }
+
+    fn fetch(&self, request: &Request) -> Result<Response> {
+        let mut set_up = CLIENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let client = match &*set_up {
+            Some(client) => client.clone(),
+            None => set_up.insert(Client::new(&Settings::default(), &|name| self.variable(name))?).clone(),
+        };
+        drop(set_up);
+        client.fetch(request)
+    }
+
+    fn pause(&self, duration: Duration) -> Result<(), Interrupted> {
+        stop::pause(duration)
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

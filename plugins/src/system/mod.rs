@@ -12,6 +12,7 @@ mod diff;
 mod entries;
 mod file;
 mod host;
+pub mod http;
 mod kernel;
 mod live;
 mod lock;
@@ -164,6 +165,23 @@ impl System {
             self.push(Action::Run, command.label().to_owned(), true, None);
         }
         output
+    }
+
+    /// Asks a server: see [`http::open`]. In plan mode nobody is asked and `None` is returned.
+    pub fn fetch(&self, request: &http::Request) -> Result<Option<http::Response>> {
+        match self.mode() {
+            Mode::Plan => Ok(None),
+            Mode::Apply => http::open(self.host(), request).map(Some),
+        }
+    }
+
+    /// The whole body behind an address: see [`http::body`]. In plan mode nobody is asked and `None` is
+    /// returned.
+    pub fn fetch_body(&self, request: &http::Request) -> Result<Option<Vec<u8>>> {
+        match self.mode() {
+            Mode::Plan => Ok(None),
+            Mode::Apply => http::body(self.host(), request).map(Some),
+        }
     }
 
     /// That the root has no shell says more than that it could not be run, which is found out first.

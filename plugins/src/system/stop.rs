@@ -8,10 +8,13 @@ use anyhow::{Context as _, Result};
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::unix::pipe::Receiver;
 
 /// The request that the signals make.
 pub(super) static REQUEST: Request = Request::new();
@@ -34,6 +37,34 @@ pub fn stop_requested() -> bool {
 /// [`Interrupted`] when this process was told to stop.
 pub fn check() -> Result<(), Interrupted> {
     REQUEST.signal().map_or(Ok(()), |signal| Err(Interrupted { signal }))
+}
+
+/// Waits, but not once this process is told to stop.
+pub(super) fn pause(duration: Duration) -> Result<(), Interrupted> {
+    let end = Instant::now() + duration;
+    loop {
+        check()?;
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        let mut fds: Vec<_> =
+            REQUEST.wake().into_iter().map(|wake| PollFd::new(wake, PollFlags::POLLIN)).collect();
+        // Whatever it says, the request and the clock are asked.
+        let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+    }
+}
+
+/// Ready once this process was told to stop.
+pub(super) async fn requested() -> Interrupted {
+    let wake = REQUEST.wake().and_then(|wake| Receiver::from_owned_fd(wake.try_clone_to_owned().ok()?).ok());
+    loop {
+        match (check(), &wake) {
+            (Err(interrupted), _) => return interrupted,
+            (Ok(()), Some(wake)) if wake.readable().await.is_ok() => {}
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 /// Safe to interrupt anything with: it stores a number, writes to a pipe that never blocks, and keeps errno.

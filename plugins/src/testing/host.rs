@@ -1,9 +1,11 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
-use crate::system::{Command, Host, Output, Owner};
+use crate::system::http::{Client, Request, Response, Settings};
+use crate::system::{Command, Host, Interrupted, Output, Owner};
 use anyhow::{Error, Result, bail};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +13,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 /// A host on which it is always 2026-01-02 03:04:05 UTC, random bytes repeat from run to run, and commands
-/// succeed without doing anything (but for `false` and `exit N`) unless an answer is set.
+/// succeed without doing anything (but for `false` and `exit N`) unless an answer is set. Servers are asked for
+/// real, but nobody waits between two tries.
 #[derive(Debug, Default)]
 pub struct FakeHost {
     state: Mutex<State>,
@@ -30,6 +33,8 @@ struct State {
     variables: HashMap<String, OsString>,
     owners: HashMap<(u64, u64), Owner>,
     random: u64,
+    network: Settings,
+    pauses: Vec<Duration>,
 }
 
 impl FakeHost {
@@ -74,6 +79,26 @@ impl FakeHost {
     /// Sets a variable of the environment.
     pub fn variable(&self, name: &str, value: &str) {
         self.state().variables.insert(name.to_owned(), value.into());
+    }
+
+    /// Trusts an authority, whose certificate this is in DER.
+    pub fn trust(&self, certificate: Vec<u8>) {
+        self.state().network.roots.push(certificate);
+    }
+
+    /// Has a host name stand for an address. The port is that of the URL, unless it has none.
+    pub fn name(&self, name: &str, address: SocketAddr) {
+        self.state().network.names.push((name.to_owned(), address));
+    }
+
+    /// Sets how long an answer may stand still.
+    pub fn stall(&self, stall: Duration) {
+        self.state().network.stall = stall;
+    }
+
+    /// The pauses between tries since the last call, none of which was waited.
+    pub fn take_pauses(&self) -> Vec<Duration> {
+        std::mem::take(&mut self.state().pauses)
     }
 
     /// The commands since the last call: the line of a shell command, the words of others.
@@ -160,6 +185,16 @@ impl Host for FakeHost {
             bail!("the kernel does not take this value");
         }
         state.kernel.insert(path.to_owned(), format!("{value}\n").into_bytes());
+        Ok(())
+    }
+
+    fn fetch(&self, request: &Request) -> Result<Response> {
+        let settings = self.state().network.clone();
+        Client::new(&settings, &|name| Host::variable(self, name))?.fetch(request)
+    }
+
+    fn pause(&self, duration: Duration) -> Result<(), Interrupted> {
+        self.state().pauses.push(duration);
         Ok(())
     }
 

@@ -1,17 +1,22 @@
 //! What tests share: a host that is only pretended, trees written as text, and the run of documented examples.
 //!
-//! Files are always real, in a temporary directory; only the kernel, processes, clock, randomness and the
-//! ownership of files (which an ordinary user may not change) are pretended.
+//! Files are always real, in a temporary directory, and so are servers, on the loopback device; only the
+//! kernel, processes, clock, randomness and the ownership of files (which an ordinary user may not change) are
+//! pretended.
 
 #![allow(clippy::disallowed_methods, reason = "tests make and look at real files")]
 #![allow(clippy::missing_panics_doc)]
 
+mod certificates;
 mod example;
 mod host;
 mod machine;
+mod server;
 mod tree;
 
+pub use certificates::{Authority, Identity};
 pub use example::{check_example, documentation};
 pub use host::FakeHost;
 pub use machine::{Machine, Outcome};
+pub use server::{Answer, Received, Server};
 pub use tree::Tree;

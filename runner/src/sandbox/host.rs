@@ -2,13 +2,14 @@
 
 use anyhow::Result;
 use cosette_plugins::Host;
-use cosette_plugins::system::{Command, Output, Owner};
+use cosette_plugins::system::http::{Request, Response};
+use cosette_plugins::system::{Command, Interrupted, Output, Owner};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// What the kernel shows for an id that does not exist in the user namespace (see user_namespaces(7)).
 pub(super) const OVERFLOW: u32 = 65534;
@@ -99,6 +100,14 @@ impl<H: Host> Host for ViewHost<H> {
         self.host.kernel_link(path)
     }
 
+    fn fetch(&self, request: &Request) -> Result<Response> {
+        self.host.fetch(request)
+    }
+
+    fn pause(&self, duration: Duration) -> Result<(), Interrupted> {
+        self.host.pause(duration)
+    }
+
     fn variable(&self, name: &str) -> Option<OsString> {
         self.host.variable(name)
     }
@@ -160,6 +169,14 @@ mod tests {
         }
 
         fn kernel_link(&self, _: &Path) -> Result<Option<PathBuf>> {
+            unreachable!()
+        }
+
+        fn fetch(&self, _: &Request) -> Result<Response> {
+            unreachable!()
+        }
+
+        fn pause(&self, _: Duration) -> Result<(), Interrupted> {
             unreachable!()
         }
 
