@@ -1,6 +1,7 @@
 //! `#cloud-config` texts, and the first lines that tell what a text is.
 
 use crate::document::{RawStep, Stage};
+use crate::scalar::boolean;
 use crate::yaml::{Node, Scalar, Style, TEXT_LIMIT, Value};
 use crate::{Findings, Span, Spanned, excerpt, suggest};
 
@@ -102,7 +103,6 @@ impl Module {
     }
 
     /// The same, if the value of a key that calls for it is such.
-    #[expect(dead_code, reason = "the modules follow")]
     const fn when(self, when: fn(&Node) -> bool) -> Self {
         Self { when, ..self }
     }
@@ -115,8 +115,21 @@ impl Module {
 /// yip does it, and modules of the stage `config` that do not need the network do not wait for it.
 pub const MODULES: &[Module] = &[
     module("bootcmd", "boot", Frequency::Always, &["bootcmd"]),
+    module("write_files", "boot", Frequency::Instance, &["write_files"])
+        .when(|files| files.items().iter().any(|file| !is_deferred(file))),
+    module("write_files_deferred", "network.after", Frequency::Instance, &["write_files"])
+        .when(|files| files.items().iter().any(is_deferred)),
     module("runcmd", "network.after", Frequency::AtMostOnce, &["runcmd"]),
 ];
+
+/// Whether a file of `write_files` is to wait for the users and packages to be there.
+pub fn is_deferred(file: &Node) -> bool {
+    let Value::Map(keys) = &file.value else { return false };
+    let value = keys.iter().find(|(key, _)| key.text() == Some("defer"));
+    value.is_some_and(
+        |(_, value)| matches!(&value.value, Value::Scalar(scalar) if boolean(scalar) == Some(true)),
+    )
+}
 
 /// All top-level keys of cloud-init, so that those that no module here reads are told from slips.
 const KEYS_OF_CLOUD_INIT: &[&str] = &[
@@ -230,7 +243,8 @@ pub(crate) fn read(keys: &[(Spanned<String>, Node)], findings: &mut Findings) ->
     let mut stages: Vec<Stage> = Vec::new();
     for module in MODULES {
         let given = || keys.iter().filter(|(key, _)| module.keys.contains(&&*key.value));
-        let calls = |key: &str, value: &Node| module.calls.contains(&key) && (module.when)(value);
+        let calls =
+            |key: &str, value: &Node| module.calls.contains(&key) && !value.is_null() && (module.when)(value);
         let Some((first, _)) = given().find(|(key, value)| calls(key, value)) else { continue };
         let entries = given().map(|(key, value)| (key_node(key), value.clone())).collect();
         let name = |name: &str| Spanned { value: name.to_owned(), span: first.span };

@@ -26,7 +26,7 @@ record! {
     /// Commands for every boot.
     pub(crate) struct Bootcmd {
         /// Lines for the shell, and commands as lists of words.
-        bootcmd: Script = required,
+        bootcmd: Script,
     }
 }
 

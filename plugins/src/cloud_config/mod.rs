@@ -7,6 +7,8 @@ mod bootcmd;
 mod once;
 mod runcmd;
 mod script;
+mod write_files;
+mod write_files_deferred;
 
 use crate::Registered;
 #[cfg(any(test, feature = "testing"))]
@@ -14,8 +16,12 @@ pub(crate) use once::RECORDS;
 pub(crate) use once::{Once, Recorded};
 
 /// All modules. When they run is decided by the table of the schema.
-pub const PLUGINS: &[Registered] =
-    &[Registered::of::<bootcmd::Bootcmd>(), Registered::of::<runcmd::Runcmd>()];
+pub const PLUGINS: &[Registered] = &[
+    Registered::of::<bootcmd::Bootcmd>(),
+    Registered::of::<write_files::WriteFiles>(),
+    Registered::of::<write_files_deferred::WriteFilesDeferred>(),
+    Registered::of::<runcmd::Runcmd>(),
+];
 
 #[cfg(test)]
 mod tests {

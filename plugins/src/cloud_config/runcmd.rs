@@ -25,7 +25,7 @@ record! {
     /// Commands for once.
     pub(crate) struct Runcmd {
         /// Lines for the shell, and commands as lists of words.
-        runcmd: Script = required,
+        runcmd: Script,
     }
 }
 

@@ -12,6 +12,7 @@ use cosette_schema::{Decode, Findings, Shape};
 const SHELL: &str = r#"script=$(cat); [ ! -c /dev/null ] || exec </dev/null; eval "$script""#;
 
 /// A script for the shell.
+#[derive(Default)]
 pub(super) struct Script(Vec<Line>);
 
 /// One item: a line as it is, or a command whose words are quoted.

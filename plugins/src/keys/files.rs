@@ -51,8 +51,8 @@
 //! sets mode 0000), and likewise for the owner; set-user-id, set-group-id and sticky bits are honoured; names
 //! of owners are those of the root; an unknown encoding is an error. `append` and `template` are additions.
 
-mod append;
-mod encoding;
+pub(crate) mod append;
+pub(crate) mod encoding;
 
 use crate::accounts::owner;
 use crate::path::AbsolutePath;

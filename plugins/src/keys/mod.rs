@@ -8,7 +8,7 @@ mod dns;
 mod ensure_entities;
 mod environment;
 mod environment_file;
-mod files;
+pub(crate) mod files;
 mod hostname;
 mod links;
 mod sysctl;

@@ -93,6 +93,15 @@ impl Node {
             _ => None,
         }
     }
+
+    /// The items of a list; the value itself where none is.
+    pub fn items(&self) -> &[Node] {
+        match &self.value {
+            Value::List(items) => items,
+            _ if self.is_null() => &[],
+            _ => std::slice::from_ref(self),
+        }
+    }
 }
 
 impl fmt::Debug for Scalar {

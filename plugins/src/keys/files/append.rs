@@ -2,7 +2,7 @@
 
 /// The content with the block added on a line of its own; the content itself if the lines of the block stand
 /// in it already, one after the other.
-pub(super) fn appended(mut content: Vec<u8>, block: &[u8]) -> Vec<u8> {
+pub(crate) fn appended(mut content: Vec<u8>, block: &[u8]) -> Vec<u8> {
     if contains_lines(&content, block) {
         return content;
     }

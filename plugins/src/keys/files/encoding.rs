@@ -19,7 +19,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// The layers around a content, from the outside to the inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Encoding {
+pub(crate) struct Encoding {
     base64: bool,
     gzip: bool,
 }
@@ -28,7 +28,7 @@ impl Decode for Encoding {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         let name = String::decode(node, findings)?;
         let (base64, gzip) = match name.trim() {
-            "" => (false, false),
+            "" | "text/plain" => (false, false),
             "b64" | "base64" => (true, false),
             "gz" | "gzip" => (false, true),
             "gz+b64" | "gz+base64" | "gzip+b64" | "gzip+base64" => (true, true),
@@ -49,7 +49,7 @@ impl Decode for Encoding {
 
 impl Encoding {
     /// The bytes that a content stands for; nothing when it is not encoded. No error quotes it.
-    pub(super) fn decode(self, content: &str) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn decode(self, content: &str) -> Result<Option<Vec<u8>>> {
         let bytes = match self.base64 {
             true => unpack_base64(content)?,
             false if self.gzip => content.as_bytes().to_vec(),

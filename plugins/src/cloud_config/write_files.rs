@@ -1,0 +1,248 @@
+//! Writes files, before users are made.
+//!
+//! ```yaml
+//! #cloud-config
+//! write_files:
+//! - path: /etc/app/app.conf
+//!   content: |
+//!     mode = fast
+//!   owner: root:app
+//!   permissions: '0640'
+//! - path: /usr/local/bin/app
+//!   permissions: 0755
+//!   encoding: gz+b64
+//!   content: H4sIAAAAAAACA1NW1E/KzNMvzuBKTc7IVzDmAgBX3gE7EQAAAA==
+//! - path: /etc/hosts
+//!   append: true
+//!   content: |
+//!     10.0.0.1 registry
+//! ```
+//!
+//! ```text before
+//! -- /etc/passwd
+//! root:x:0:0:root:/root:/bin/sh
+//! -- /etc/group
+//! app:x:400:
+//! -- /etc/hosts 0600
+//! 127.0.0.1 localhost
+//! -- /usr/local/bin/
+//! ```
+//!
+//! ```text after
+//! -- /etc/app/ 0750 0:400
+//! -- /etc/app/app.conf 0640 0:400
+//! mode = fast
+//! -- /usr/local/bin/app 0755
+//! #!/bin/sh
+//! echo 3
+//! -- /etc/hosts 0644
+//! 127.0.0.1 localhost
+//! 10.0.0.1 registry
+//! ```
+//!
+//! Without `permissions` and `owner` a file gets mode 0644 and belongs to root, also one that exists. A file with
+//! `defer: true` is written in `network.after` instead, where its owner may be a user who is only made by now. Content is never
+//! a template here: use `files` in a step of `stages:` for that.
+//!
+//! Differences from cloud-init: an unknown encoding or mode is an error, where cloud-init writes the text as it is
+//! or takes 0644; lines that `append` adds are not added to a file that has them already; an owner without a group
+//! brings the primary group of the user.
+
+use crate::accounts::owner;
+use crate::keys::files::append::appended;
+use crate::keys::files::encoding::Encoding;
+use crate::path::AbsolutePath;
+use crate::system::{File, Owner};
+use crate::{Context, Plugin, System};
+use anyhow::Result;
+use cosette_schema::cloud_config::is_deferred;
+use cosette_schema::yaml::Node;
+use cosette_schema::{Decode, Findings, Permissions, Spanned, Text, record};
+use std::borrow::Cow;
+
+record! {
+    /// Files that are written early.
+    pub(crate) struct WriteFiles {
+        /// The files.
+        write_files: Files<false>,
+    }
+}
+
+/// The files that are deferred, or those that are not.
+#[derive(Default)]
+pub(super) struct Files<const DEFERRED: bool>(Vec<Entry>);
+
+/// One file, its content decoded.
+struct Entry {
+    keys: Keys,
+    /// What the content stands for, where it is encoded.
+    decoded: Option<Vec<u8>>,
+}
+
+record! {
+    /// One file.
+    struct Keys {
+        /// Where it goes.
+        path: AbsolutePath = required,
+        /// What is in it.
+        content: Text,
+        /// How the content is written here: as it is, or as base64 or gzip or both.
+        encoding: Spanned<Encoding>,
+        /// Its mode; 0644 when it is left out.
+        permissions: Option<Permissions>,
+        /// `user` or `user:group`; root when it is left out.
+        owner: String,
+        /// Whether the content is added to what is in the file.
+        append: bool,
+        /// Whether it is written only when everything else is there.
+        defer: bool,
+    }
+}
+
+impl<const DEFERRED: bool> Decode for Files<DEFERRED> {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        // The others are read, and what is wrong with them is reported, where they are written.
+        let theirs = |node: &&Node| is_deferred(node) == DEFERRED;
+        if !matches!(node.value, cosette_schema::yaml::Value::List(_)) {
+            return Vec::decode(node, findings).map(Self);
+        }
+        let items = node.items().iter().filter(theirs);
+        Some(Self(items.filter_map(|item| Entry::decode(item, findings)).collect()))
+    }
+}
+
+impl Decode for Entry {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        let keys = Keys::decode(node, findings)?;
+        let path = keys.path.as_str();
+        if path.ends_with('/') {
+            findings
+                .error(keys.path.span(), format!("{path:?} is the path of a directory"))
+                .help("take the `/` from its end");
+            return None;
+        }
+        match keys.encoding.decode(keys.content.as_str()) {
+            Ok(decoded) => Some(Self { keys, decoded }),
+            Err(error) => {
+                let message = format!("the content of {path} cannot be decoded: {error:#}");
+                findings.error(keys.encoding.span, message);
+                None
+            }
+        }
+    }
+}
+
+impl<const DEFERRED: bool> Files<DEFERRED> {
+    /// Looks for what yip would have rendered.
+    pub(super) fn check(&self, findings: &mut Findings) {
+        for Entry { keys, .. } in &self.0 {
+            if keys.content.as_str().contains("{{ .Values.") {
+                findings
+                    .warn(
+                        keys.path.span(),
+                        format!("the content of {} is not a template here", keys.path.as_str()),
+                    )
+                    .help("`files` in a step below `stages:` renders templates");
+            }
+        }
+    }
+
+    /// Writes all of them, each for itself.
+    pub(super) fn write(&self, cx: &Context, sys: &System) {
+        for entry in &self.0 {
+            cx.attempt(entry.keys.path.span(), entry.write(sys));
+        }
+    }
+}
+
+impl Entry {
+    fn write(&self, sys: &System) -> Result<bool> {
+        let keys = &self.keys;
+        let owner = match keys.owner.trim() {
+            "" => Owner { uid: 0, gid: 0 },
+            owner => owner::resolve(sys, owner)?,
+        };
+        let mut content = Cow::Borrowed(self.decoded.as_deref().unwrap_or(keys.content.as_str().as_bytes()));
+        if keys.append {
+            let existing = sys.read_to_write(&keys.path)?.map(|(_, existing)| existing).unwrap_or_default();
+            content = Cow::Owned(appended(existing, &content));
+        }
+        let mode = keys.permissions.map_or(0o644, |Permissions(mode)| mode);
+        sys.write(File::new(keys.path.as_str(), content.into_owned()).mode(mode).owner(owner))
+    }
+}
+
+impl Plugin for WriteFiles {
+    const KEY: &'static str = "write_files";
+
+    fn check(&self, findings: &mut Findings) {
+        self.write_files.check(findings);
+    }
+
+    fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
+        self.write_files.write(cx, sys);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::Machine;
+
+    const ROOT: &str =
+        "-- /etc/passwd\nroot:x:0:0::/root:/bin/sh\nbin:x:1:1::/:/bin/false\n-- /etc/group\nbin:x:1:\n";
+
+    #[test]
+    fn modes_and_owners_of_files_that_exist_are_those_of_the_document_or_its_defaults() {
+        let machine = Machine::new(&format!("{ROOT}-- /a 0600 5:5\nold\n-- /b 0600 5:5\nb\n"));
+        machine.check(
+            "#cloud-config\nwrite_files:\n- {path: /a, content: new, encoding: text/plain}\n\
+             - {path: /b, content: b, owner: bin, permissions: '04755'}\n- path: /c\n",
+            "-- /a no-newline\nnew\n-- /b 4755 1:1 no-newline\nb\n-- /c\n",
+        );
+    }
+
+    #[test]
+    fn one_that_cannot_be_written_or_read_stops_no_other() {
+        let machine = Machine::new(&format!("{ROOT}-- /etc/keep\nkeep\n-- /dir/\n"));
+        let outcome = machine.apply(
+            "#cloud-config\nwrite_files:\n- {path: /etc/keep, content: '!CANARY', encoding: b64}\n- {content: CANARY}\n\
+             - {path: /x, owner: ghost, content: CANARY}\n- {path: /dir, content: CANARY}\n- {path: /y, permissions: rw}\n\
+             - {path: /ok, contents: CANARY, content: ok}\n- {path: /template, content: '{{ .Values.os.name }}'}\n",
+        );
+        let messages = outcome.messages();
+        for part in [
+            "3:51: the content of /etc/keep cannot be decoded: its character 1 is none of base64",
+            "4:3: missing key `path`",
+            "5:10: no user \"ghost\" in /etc/passwd",
+            "6:10: cannot write /dir",
+            "`rw` is not a file mode",
+            "8:15: unknown key `contents`; did you mean `content`?",
+            "the content of /template is not a template here",
+        ] {
+            assert!(messages.contains(part), "{part}\n{messages}");
+        }
+        assert!(!messages.contains("CANARY"), "{messages}");
+        machine.assert_tree("-- /ok no-newline\nok\n-- /template no-newline\n{{ .Values.os.name }}\n");
+    }
+
+    #[test]
+    fn what_is_no_list_of_files_is_an_error() {
+        let machine = Machine::new("");
+        assert!(
+            machine.apply("#cloud-config\nwrite_files: {path: /a}").messages().contains("expected a list")
+        );
+        assert!(machine.apply("#cloud-config\nwrite_files: [/a]").messages().contains("expected a map"));
+        machine.check("#cloud-config\nwrite_files:\n", "");
+        machine.check("#cloud-config\nwrite_files: []\n", "");
+    }
+
+    #[test]
+    fn links_of_users_are_not_followed() {
+        let machine = Machine::new(&format!("{ROOT}-- /home/bin/ 0755 1:1\n-- /etc/secret 0600\nsecret\n"));
+        std::os::unix::fs::symlink("/etc/secret", machine.root().join("home/bin/f")).unwrap();
+        let text = "#cloud-config\nwrite_files: [{path: /home/bin/f, content: x, append: true, defer: true}]";
+        assert!(machine.apply(text).messages().starts_with("Error"));
+        machine.assert_tree("-- /home/bin/f -> /etc/secret\n");
+    }
+}
