@@ -19,8 +19,10 @@ pub mod homes;
 pub mod ids;
 pub mod kind;
 pub mod lookup;
+pub(crate) mod make_users;
 pub(crate) mod owner;
 pub mod password;
+mod skeleton;
 pub mod table;
 
 pub use database::Accounts;

@@ -53,23 +53,17 @@
 //! added, and all else is left alone, the numbers above all. `lock_passwd` puts `!` before the hash of one who exists, as usermod(8) does; a
 //! new one gets no hash at all, as with yip. Nothing is copied from `/etc/skel`.
 
-use crate::accounts::allocate::Allocation;
+use crate::accounts::Names;
 use crate::accounts::authorized_keys::install;
-use crate::accounts::database::{Accounts, update};
-use crate::accounts::defaults::Defaults;
-use crate::accounts::entity_edit::{NO_INFO, days_since_1970, gid_of};
-use crate::accounts::field::{check_name, parse_id};
-use crate::accounts::homes::Homes;
+use crate::accounts::entity_edit::NO_INFO;
+use crate::accounts::field::check_name;
 use crate::accounts::ids::Id;
-use crate::accounts::kind::{Kind, NAME, PASSWORD, group, gshadow, passwd, shadow};
-use crate::accounts::password::{LOCKED, Password};
-use crate::accounts::{Names, User};
-use crate::system::{self, Host, Owner};
+use crate::accounts::make_users::{MissingGroups, WantedUser, make_users};
+use crate::accounts::password::Password;
 use crate::{Context, Plugin, System};
-use anyhow::{Context as _, Result, bail};
+use anyhow::Result;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Named, Shape, Spanned, Text, record};
-use std::path::Path;
 
 record! {
     /// A user.
@@ -108,13 +102,6 @@ record! {
 /// Users by their names.
 pub(crate) struct Users(Named<Account>);
 
-/// A user as the databases have it now.
-struct Settled {
-    user: User,
-    is_new: bool,
-    warnings: Vec<String>,
-}
-
 impl Decode for Users {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         Named::decode(node, findings).map(Self)
@@ -152,240 +139,38 @@ impl Plugin for Users {
         // The others have been reported by `check`.
         let mut users: Vec<_> = self.0.0.iter().filter(|(name, _)| check_name(name).is_ok()).collect();
         users.sort_by(|(one, _), (other, _)| one.value.cmp(&other.value));
-        let Some((first, _)) = users.first() else { return Ok(()) };
-
-        let defaults = Defaults::read(sys)?;
-        let configured_uids = users.iter().filter_map(|(_, account)| account.uid.number()).collect();
-        let homes = Homes::new(sys, &defaults, users.iter().map(|(_, account)| account.homedir.as_str()));
-        let around = Around { allocation: Allocation { defaults: &defaults, homes, configured_uids }, sys };
-        let updated = update(sys, None, &Kind::ALL, |accounts| {
-            Ok(users
-                .iter()
-                .map(|(name, account)| account.settle(name, accounts, &around))
-                .collect::<Vec<_>>())
-        })?;
-        for warning in updated.malformed {
-            cx.warn(first.span, warning);
-        }
-        for ((name, account), settled) in users.into_iter().zip(updated.value) {
-            let settled = settled.with_context(|| format!("user `{}`", name.value));
-            let Some(settled) = cx.attempt(name.span, settled) else { continue };
-            for warning in
-                settled.warnings.iter().chain(&account.make_home(cx, sys, name, &settled, &defaults))
-            {
-                cx.warn(name.span, format!("user `{}`: {warning}", name.value));
-            }
-            if !account.ssh_authorized_keys.is_empty() {
-                cx.attempt(name.span, install(cx, sys, &settled.user, &account.ssh_authorized_keys));
+        let wanted: Vec<_> = users.iter().map(|(name, account)| account.wanted(name)).collect();
+        let made = make_users(cx, sys, &wanted)?;
+        for ((name, account), user) in users.into_iter().zip(made) {
+            if let Some(user) = user.filter(|_| !account.ssh_authorized_keys.is_empty()) {
+                cx.attempt(name.span, install(cx, sys, &user, &account.ssh_authorized_keys));
             }
         }
         Ok(())
-    }
-}
-
-/// What users are made with.
-struct Around<'a> {
-    allocation: Allocation<'a>,
-    sys: &'a System,
-}
-
-impl Around<'_> {
-    fn host(&self) -> &dyn Host {
-        self.sys.host()
-    }
-
-    fn today(&self) -> String {
-        days_since_1970(self.host().now()).to_string()
     }
 }
 
 impl Account {
-    /// Makes the databases have the user, wholly or, when that fails, not at all.
-    fn settle(&self, name: &str, accounts: &mut Accounts, around: &Around<'_>) -> Result<Settled> {
-        let before = accounts.clone();
-        let settled = self.try_settle(name, accounts, around);
-        if settled.is_err() {
-            *accounts = before;
+    fn wanted<'a>(&'a self, name: &'a Spanned<String>) -> WantedUser<'a> {
+        WantedUser {
+            name: &name.value,
+            span: name.span,
+            password: Some(&self.passwd).filter(|password| !password.is_empty() && !self.lock_passwd),
+            lock: self.lock_passwd,
+            gecos: if self.gecos.is_empty() { NO_INFO } else { &self.gecos },
+            home: &self.homedir,
+            create_home: !self.no_create_home,
+            skeleton: false,
+            shell: &self.shell,
+            uid: self.uid,
+            system: self.system,
+            primary_group: &self.primary_group,
+            no_user_group: self.no_user_group,
+            groups: &self.groups,
+            missing_groups: MissingGroups::MadeWithWarning,
+            expires: None,
+            inactive: None,
         }
-        settled
-    }
-
-    fn try_settle(&self, name: &str, accounts: &mut Accounts, around: &Around<'_>) -> Result<Settled> {
-        let mut warnings = Vec::new();
-        let existing = accounts.table(Kind::User).find(name).and_then(User::of);
-        let is_new = existing.is_none();
-        let user = match existing {
-            Some(user) => {
-                self.update(&user, accounts, around, &mut warnings)?;
-                user
-            }
-            None => self.add(name, accounts, around)?,
-        };
-        for group in self.groups.iter() {
-            if accounts.table(Kind::Group).find(group).is_none() {
-                warnings.extend(check_name(group)?);
-                let gid = around.allocation.gid(accounts, None, self.system)?;
-                accounts.add_group(group, gid, "")?;
-                warnings
-                    .push(format!("the group `{group}` did not exist and was made, with the number {gid}"));
-            }
-            accounts.table_mut(Kind::Group).add_to_list(group, group::MEMBERS, name)?;
-            accounts.table_mut(Kind::Gshadow).add_to_list(group, gshadow::MEMBERS, name)?;
-        }
-        Ok(Settled { user, is_new, warnings })
-    }
-
-    fn add(&self, name: &str, accounts: &mut Accounts, around: &Around<'_>) -> Result<User> {
-        let defaults = around.allocation.defaults;
-        let home = self.home(name, defaults);
-        let shell = if self.shell.is_empty() { &defaults.shell } else { &self.shell };
-        if !home.starts_with('/') || home.split('/').any(|part| part == "..") {
-            bail!("the home directory must be an absolute path without `..`");
-        }
-        let uid = match self.uid {
-            Id::Number(uid) => uid,
-            Id::Any => around.allocation.uid(accounts, &home, self.system)?,
-        };
-        let other = accounts.table(Kind::User).entries().find(|entry| entry.id(passwd::UID) == Some(uid));
-        if let Some(other) = other {
-            bail!("the number {uid} is that of user `{}`", other.text(NAME));
-        }
-        let gid = self.primary_gid(name, &home, accounts, around)?;
-        let password = match self.password() {
-            Some(password) => password.store(None, around.host())?,
-            None => LOCKED.to_owned(),
-        };
-        let today = around.today();
-        // An entry without a user is what is left of somebody else.
-        accounts
-            .table_mut(Kind::Shadow)
-            .put(name, &[(NAME, name), (PASSWORD, &password), (shadow::LAST_CHANGED, &today)])?;
-        accounts.table_mut(Kind::User).insert(&[
-            (NAME, name),
-            (PASSWORD, "x"),
-            (passwd::UID, &uid.to_string()),
-            (passwd::GID, &gid.to_string()),
-            (passwd::GECOS, if self.gecos.is_empty() { NO_INFO } else { &self.gecos }),
-            (passwd::HOME, &home),
-            (passwd::SHELL, shell),
-        ])?;
-        Ok(User { name: name.to_owned(), owner: Owner { uid, gid }, home: home.into() })
-    }
-
-    fn primary_gid(
-        &self,
-        name: &str,
-        home: &str,
-        accounts: &mut Accounts,
-        around: &Around<'_>,
-    ) -> Result<u32> {
-        let by_name_or_number =
-            |group: &str| gid_of(accounts, group).or_else(|error| parse_id(group.as_bytes()).ok_or(error));
-        if !self.primary_group.is_empty() {
-            return by_name_or_number(&self.primary_group);
-        }
-        if self.no_user_group {
-            let group = &around.allocation.defaults.group;
-            return by_name_or_number(group).context("the group for users without one of their own");
-        }
-        if let Ok(gid) = gid_of(accounts, name) {
-            return Ok(gid);
-        }
-        let gid = around.allocation.gid(accounts, Some(home), self.system)?;
-        accounts.add_group(name, gid, name)?;
-        Ok(gid)
-    }
-
-    /// Brings the password of a user who exists up to date.
-    fn update(
-        &self,
-        user: &User,
-        accounts: &mut Accounts,
-        around: &Around<'_>,
-        warnings: &mut Vec<String>,
-    ) -> Result<()> {
-        let uid = user.owner.uid;
-        if let Some(configured) = self.uid.number().filter(|configured| *configured != uid) {
-            warnings.push(format!(
-                "the number stays {uid}: numbers of users that exist are not changed to {configured}"
-            ));
-        }
-        let entry = accounts.table(Kind::Shadow).find(&user.name);
-        let current = entry.map(|entry| entry.text(PASSWORD).into_owned());
-        let wanted = match (self.password(), &current) {
-            (Some(password), current) => password.store(current.as_deref(), around.host())?,
-            (None, Some(current)) if self.lock_passwd && !current.starts_with(['!', '*']) => {
-                format!("{LOCKED}{current}")
-            }
-            (None, Some(current)) => {
-                if current.is_empty() {
-                    warnings.push(
-                        "no password is set: anybody can log in; `lock_passwd: true` locks the account"
-                            .into(),
-                    );
-                }
-                return Ok(());
-            }
-            (None, None) if self.lock_passwd => LOCKED.to_owned(),
-            (None, None) => return Ok(()),
-        };
-        if current.as_ref() != Some(&wanted) {
-            let today = around.today();
-            let mut values = vec![(NAME, user.name.as_str()), (PASSWORD, wanted.as_str())];
-            if !self.lock_passwd {
-                values.push((shadow::LAST_CHANGED, &today));
-            }
-            accounts.table_mut(Kind::Shadow).put(&user.name, &values)?;
-        }
-        accounts.table_mut(Kind::User).set(&user.name, &[(PASSWORD, "x")])?;
-        Ok(())
-    }
-
-    /// The password that is configured; none when the user is to be locked.
-    fn password(&self) -> Option<&Password> {
-        Some(&self.passwd).filter(|password| !password.is_empty() && !self.lock_passwd)
-    }
-
-    fn home(&self, name: &str, defaults: &Defaults) -> String {
-        if self.homedir.is_empty() { defaults.home_of(name) } else { self.homedir.clone() }
-    }
-
-    /// Makes the home directory; returns what is doubtful about the one that is there.
-    fn make_home(
-        &self,
-        cx: &Context,
-        sys: &System,
-        name: &Spanned<String>,
-        settled: &Settled,
-        defaults: &Defaults,
-    ) -> Option<String> {
-        let Settled { user, is_new, .. } = settled;
-        // That of a user who exists may be meant not to be there, unless it is the one that is configured.
-        if self.no_create_home || (!is_new && user.home != Path::new(&self.home(name, defaults))) {
-            return None;
-        }
-        let made = (|| -> Result<Option<String>> {
-            let home = user.home.display();
-            match sys.metadata(&user.home)? {
-                Some(found) if found.kind != system::Kind::Directory => bail!("{home} is not a directory"),
-                Some(found) if *is_new && found.owner.uid != user.owner.uid => Ok(Some(format!(
-                    "the home directory {home} belongs to {} and is left as it is",
-                    found.owner
-                ))),
-                Some(_) => Ok(None),
-                None => {
-                    // Directories above it belong to root, whoever the user is.
-                    if let Some(above) = user.home.parent().filter(|above| *above != Path::new("/"))
-                        && !sys.exists(above)?
-                    {
-                        sys.create_dir(above, None, None)?;
-                    }
-                    sys.create_dir(&user.home, Some(defaults.home_mode), Some(user.owner))?;
-                    Ok(None)
-                }
-            }
-        })();
-        cx.attempt(name.span, made.with_context(|| format!("user `{}`", name.value))).flatten()
     }
 }
 
