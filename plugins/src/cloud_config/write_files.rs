@@ -57,7 +57,7 @@ use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::cloud_config::is_deferred;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Permissions, Spanned, Text, record};
+use cosette_schema::{Decode, Findings, Permissions, Shape, Spanned, Text, record};
 use std::borrow::Cow;
 
 record! {
@@ -109,6 +109,10 @@ impl<const DEFERRED: bool> Decode for Files<DEFERRED> {
         let items = node.items().iter().filter(theirs);
         Some(Self(items.filter_map(|item| Entry::decode(item, findings)).collect()))
     }
+
+    fn shape() -> Shape {
+        Vec::<Entry>::shape()
+    }
 }
 
 impl Decode for Entry {
@@ -129,6 +133,10 @@ impl Decode for Entry {
                 None
             }
         }
+    }
+
+    fn shape() -> Shape {
+        Keys::shape()
     }
 }
 
