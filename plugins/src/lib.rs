@@ -6,12 +6,14 @@
 
 pub mod accounts;
 pub mod cloud_config;
+mod command_output;
 pub mod conditions;
 pub mod context;
 pub mod effect;
 pub mod env_file;
 pub mod facts;
 pub mod keys;
+mod packages;
 mod path;
 pub mod pattern;
 pub mod plugin;

@@ -104,6 +104,11 @@ impl<'s> Facts<'s> {
         self.os_release().get("ID")
     }
 
+    /// `ID_LIKE` of os-release(5): the systems that this one is like, by their `ID`, the nearest first.
+    pub fn os_id_like(&self) -> impl Iterator<Item = &str> {
+        self.os_release().get("ID_LIKE").unwrap_or_default().split_ascii_whitespace()
+    }
+
     /// `VERSION_ID` of os-release(5).
     pub fn os_version_id(&self) -> Option<&str> {
         self.os_release().get("VERSION_ID")

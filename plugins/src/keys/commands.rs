@@ -16,16 +16,12 @@
 //! position and, if that is a plain word, the name of the program. Its output does show when it fails, without
 //! the lines of the command that a shell repeats in it.
 
+use crate::command_output::{ending, excerpt};
 use crate::system::{Command, Interrupted, NoChroot, NoProgram, Output};
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, Text};
-use std::collections::VecDeque;
-
-/// What an error shows of the output of a command: so many lines and bytes from its end.
-const SHOWN_LINES: usize = 20;
-const SHOWN_BYTES: usize = 2048;
 
 /// Lines for the shell, run in the order in which they are written.
 pub(crate) struct Commands(Vec<Text>);
@@ -81,19 +77,11 @@ fn label(index: usize, text: &str) -> String {
 
 /// How a command ended, and the end of its output.
 pub(crate) fn failure(line: &str, output: &Output) -> String {
-    let ending = match output.status {
-        // What a shell says of a command that was killed.
-        status @ 129..=192 => format!("ended with status {status} (signal {})", status - 128),
-        status => format!("ended with status {status}"),
-    };
     let mut shown = String::from_utf8_lossy(&output.tail).into_owned();
     for part in line.lines().map(str::trim).filter(|part| part.contains(char::is_whitespace)) {
         shown = shown.replace(part, "(the command)");
     }
-    match excerpt(&without_trace(&shown)) {
-        shown if shown.is_empty() => ending,
-        shown => format!("{ending}; the end of its output:\n{shown}"),
-    }
+    ending(output.status, &excerpt(&without_trace(&shown)))
 }
 
 /// The text without what `set -x` makes of the command: quotes are gone there and variables filled in.
@@ -106,37 +94,9 @@ fn without_trace(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The last lines of a text, cut to what an error shows, with control characters written as escapes.
-fn excerpt(text: &str) -> String {
-    let mut lines = VecDeque::new();
-    let mut room = SHOWN_BYTES;
-    for line in text.trim_end().lines().rev().take(SHOWN_LINES) {
-        let safe: String = line.chars().map(harmless).collect();
-        let Some(rest) = room.checked_sub(safe.len() + 1) else {
-            if lines.is_empty() {
-                let cut = safe.ceil_char_boundary(safe.len() - SHOWN_BYTES);
-                lines.push_front(format!("...{}", &safe[cut..]));
-            }
-            break;
-        };
-        room = rest;
-        lines.push_front(safe);
-    }
-    Vec::from(lines).join("\n")
-}
-
-/// A character as a terminal may see it.
-fn harmless(c: char) -> String {
-    match c {
-        '\t' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{SHOWN_BYTES, excerpt, failure, label};
+    use super::{failure, label};
     use crate::Action;
     use crate::system::{Interrupted, NoProgram, Output};
     use crate::testing::Machine;
@@ -207,19 +167,6 @@ mod tests {
     fn a_signal_is_named() {
         let output = Output { status: 137, ..Output::default() };
         assert_eq!(failure("x", &output), "ended with status 137 (signal 9)");
-    }
-
-    #[test]
-    fn only_the_end_of_a_long_output_is_shown() {
-        let lines: String = (0..100).map(|number| format!("{number}\n")).collect();
-        assert!(excerpt(&lines).starts_with("80\n") && excerpt(&lines).ends_with("\n99"));
-        let shown = excerpt(&"\u{e4}".repeat(100_000));
-        assert!(shown.starts_with("...\u{e4}") && shown.len() <= SHOWN_BYTES + 3, "{}", shown.len());
-    }
-
-    #[test]
-    fn control_characters_in_the_output_are_made_harmless() {
-        assert_eq!(excerpt("a\x1b[31mred\r\u{9b}x\ty\n\n"), "a\\u{1b}[31mred\\r\\u{9b}x\ty");
     }
 
     #[test]

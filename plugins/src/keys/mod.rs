@@ -11,6 +11,8 @@ mod environment_file;
 pub(crate) mod files;
 mod hostname;
 mod links;
+mod package_pins;
+mod packages;
 mod sysctl;
 mod sysctl_file;
 mod systemctl;
@@ -38,6 +40,8 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<environment::Environment>(),
     Registered::of::<environment_file::EnvironmentFile>(),
     Registered::of::<systemd_firstboot::SystemdFirstboot>(),
+    Registered::of::<package_pins::PackagePins>(),
+    Registered::of::<packages::Packages>(),
 ];
 
 #[cfg(test)]

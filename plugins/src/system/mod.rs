@@ -151,15 +151,20 @@ impl System {
         self.has_shell.get()
     }
 
-    /// Runs a command inside the root and waits for it. In plan mode nothing runs and `None` is returned.
-    /// A command that cannot be started is an error ([`NoProgram`], [`NoChroot`]); one that ends badly is not:
-    /// look at the output. [`Interrupted`] when this process was told to stop.
-    pub fn run(&self, command: &Command) -> Result<Option<Output>> {
+    /// Runs a command that only looks, and changes nothing: the same as [`System::run`] without the effect.
+    pub fn ask(&self, command: &Command) -> Result<Option<Output>> {
         let output = match self.mode() {
             Mode::Plan => Ok(None),
             Mode::Apply => self.tree.host.run(&self.absolute, command).map(Some),
         };
-        let output = output.map_err(|error| self.missing_shell(error, command));
+        output.map_err(|error| self.missing_shell(error, command))
+    }
+
+    /// Runs a command inside the root and waits for it. In plan mode nothing runs and `None` is returned.
+    /// A command that cannot be started is an error ([`NoProgram`], [`NoChroot`]); one that ends badly is not:
+    /// look at the output. [`Interrupted`] when this process was told to stop.
+    pub fn run(&self, command: &Command) -> Result<Option<Output>> {
+        let output = self.ask(command);
         // One that was interrupted has run, too.
         if output.as_ref().map_or_else(|error| error.is::<Interrupted>(), |_| true) {
             self.push(Action::Run, command.label().to_owned(), true, None);
