@@ -97,7 +97,6 @@ const fn module(
 
 impl Module {
     /// The same, called for by some of its keys only.
-    #[expect(dead_code, reason = "the modules follow")]
     const fn called_by(self, calls: &'static [&'static str]) -> Self {
         Self { calls, ..self }
     }
@@ -117,6 +116,13 @@ pub const MODULES: &[Module] = &[
     module("bootcmd", "boot", Frequency::Always, &["bootcmd"]),
     module("write_files", "boot", Frequency::Instance, &["write_files"])
         .when(|files| files.items().iter().any(|file| !is_deferred(file))),
+    module("update_etc_hosts", "boot", Frequency::Always, &["manage_etc_hosts", "fqdn", "hostname"])
+        .called_by(&["manage_etc_hosts"]),
+    module("resolv_conf", "boot", Frequency::Instance, &["manage_resolv_conf", "resolv_conf"]),
+    module("ca_certs", "boot", Frequency::Instance, &["ca_certs", "ca-certs"]),
+    module("keyboard", "boot", Frequency::Instance, &["keyboard"]),
+    module("locale", "boot", Frequency::Instance, &["locale", "locale_configfile"]),
+    module("timezone", "boot", Frequency::Instance, &["timezone"]),
     module("write_files_deferred", "network.after", Frequency::Instance, &["write_files"])
         .when(|files| files.items().iter().any(is_deferred)),
     module("runcmd", "network.after", Frequency::AtMostOnce, &["runcmd"]),

@@ -4,9 +4,17 @@
 //! those are, and in which stage and how often it runs, says the table in [`cosette_schema::cloud_config`].
 
 mod bootcmd;
+mod ca_certs;
+mod distribution;
+mod keyboard;
+mod locale;
 mod once;
+mod program;
+mod resolv_conf;
 mod runcmd;
 mod script;
+mod timezone;
+mod update_etc_hosts;
 mod write_files;
 mod write_files_deferred;
 
@@ -19,6 +27,12 @@ pub(crate) use once::{Once, Recorded};
 pub const PLUGINS: &[Registered] = &[
     Registered::of::<bootcmd::Bootcmd>(),
     Registered::of::<write_files::WriteFiles>(),
+    Registered::of::<update_etc_hosts::UpdateEtcHosts>(),
+    Registered::of::<resolv_conf::ResolvConf>(),
+    Registered::of::<ca_certs::CaCerts>(),
+    Registered::of::<keyboard::Keyboard>(),
+    Registered::of::<locale::Locale>(),
+    Registered::of::<timezone::Timezone>(),
     Registered::of::<write_files_deferred::WriteFilesDeferred>(),
     Registered::of::<runcmd::Runcmd>(),
 ];

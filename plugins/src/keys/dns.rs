@@ -56,17 +56,7 @@ impl Plugin for Dns {
     const KEY: &'static str = "dns";
 
     fn check(&self, findings: &mut Findings) {
-        for nameserver in self.nameservers.iter().filter(|nameserver| !is_address(nameserver.as_str())) {
-            findings.warn(
-                nameserver.0.span,
-                format!("the name server {:?} is not an IP address", nameserver.as_str()),
-            );
-        }
-        if let Some(unused) = self.nameservers.get(NAMESERVERS_ASKED) {
-            let message =
-                format!("only the first {NAMESERVERS_ASKED} name servers are asked (resolv.conf(5))");
-            findings.warn(unused.0.span, message);
-        }
+        check_nameservers(&self.nameservers, findings);
     }
 
     fn apply(&self, _cx: &Context, sys: &System) -> Result<()> {
@@ -81,20 +71,44 @@ impl Plugin for Dns {
 
 impl Dns {
     fn resolv_conf(&self) -> String {
-        let line = |keyword: &str, words: &str| match words {
-            "" => String::new(),
-            words => format!("{keyword} {words}\n"),
-        };
-        let search = joined(&self.search);
-        let mut content = line("search", if search == "." { "" } else { &search });
-        for nameserver in &self.nameservers {
-            content += &line("nameserver", nameserver.as_str());
-        }
-        content + &line("options", &joined(&self.options))
+        lines(&self.search, &self.nameservers, &joined(&self.options))
     }
 }
 
-fn joined(words: &[Word]) -> String {
+/// Warns of name servers that are not asked.
+pub(crate) fn check_nameservers(nameservers: &[Word], findings: &mut Findings) {
+    for nameserver in nameservers.iter().filter(|nameserver| !is_address(nameserver.as_str())) {
+        findings.warn(
+            nameserver.0.span,
+            format!("the name server {:?} is not an IP address", nameserver.as_str()),
+        );
+    }
+    if let Some(unused) = nameservers.get(NAMESERVERS_ASKED) {
+        let message = format!("only the first {NAMESERVERS_ASKED} name servers are asked (resolv.conf(5))");
+        findings.warn(unused.0.span, message);
+    }
+}
+
+/// The lines of resolv.conf(5) for search domains, name servers and options, as far as there are any.
+pub(crate) fn lines(search: &[Word], nameservers: &[Word], options: &str) -> String {
+    let search = joined(search);
+    let mut content = line("search", if search == "." { "" } else { &search });
+    for nameserver in nameservers {
+        content += &line("nameserver", nameserver.as_str());
+    }
+    content + &line("options", options)
+}
+
+/// A line of resolv.conf(5), if there is anything to say.
+pub(crate) fn line(keyword: &str, words: &str) -> String {
+    match words {
+        "" => String::new(),
+        words => format!("{keyword} {words}\n"),
+    }
+}
+
+/// The words that are not empty, with a blank between them.
+pub(crate) fn joined(words: &[Word]) -> String {
     words.iter().map(Word::as_str).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
@@ -108,10 +122,11 @@ fn is_address(text: &str) -> bool {
 
 /// What may stand in a line of resolv.conf(5): a control character could begin another line.
 #[derive(Debug)]
-struct Word(Spanned<String>);
+pub(crate) struct Word(Spanned<String>);
 
 impl Word {
-    fn as_str(&self) -> &str {
+    /// The word.
+    pub(crate) fn as_str(&self) -> &str {
         self.0.trim()
     }
 }

@@ -36,7 +36,7 @@
 //! the one that `/etc/hostname` held before, or stands behind the others; yip drops the others. A missing line
 //! or file is made.
 
-mod hosts;
+pub(crate) mod hosts;
 
 use crate::system::File;
 use crate::{Context, Plugin, System};
@@ -128,7 +128,7 @@ fn was_made_by(template: &str, rendered: &str, name: &str, running: &str) -> boo
 }
 
 /// Whether hostname(7) allows the name.
-fn validate(name: &str) -> Result<()> {
+pub(crate) fn validate(name: &str) -> Result<()> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if name.len() > LONGEST_NAME {
         bail!("the host name {name:?} is longer than {LONGEST_NAME} bytes");

@@ -280,7 +280,7 @@ fn report(cx: &Context, span: Span, result: Result<Report>) -> bool {
 }
 
 /// Asks the running systemd for something.
-fn systemctl(sys: &System, arguments: &[&str]) -> Result<()> {
+pub(crate) fn systemctl(sys: &System, arguments: &[&str]) -> Result<()> {
     let words: Vec<&str> = arguments.iter().copied().filter(|word| !word.starts_with("--")).collect();
     let label = format!("systemctl {}", words.join(" "));
     let command = arguments

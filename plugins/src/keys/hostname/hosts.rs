@@ -26,6 +26,20 @@ pub(super) fn with_name(content: &[u8], name: &str, before: Option<&str>) -> Vec
     [&lines[..at].concat()[..], &line.to_bytes(), &lines[at + 1..].concat()].concat()
 }
 
+/// The content with the first line for an address naming exactly these names; a missing line is added.
+pub(crate) fn with_line(content: &[u8], address: &str, names: &[&str]) -> Vec<u8> {
+    let lines: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
+    let Some(at) = lines.iter().position(|line| Line::parse(line).is_for(address.as_bytes())) else {
+        let end: &[u8] = if content.is_empty() || content.ends_with(b"\n") { b"" } else { b"\n" };
+        return [content, end, format!("{address} {}\n", names.join(" ")).as_bytes()].concat();
+    };
+    let mut line = Line::parse(lines[at]);
+    let names: Vec<&[u8]> = names.iter().map(|name| name.as_bytes()).collect();
+    line.changed = line.names != names;
+    line.names = names;
+    [&lines[..at].concat()[..], &line.to_bytes(), &lines[at + 1..].concat()].concat()
+}
+
 /// A line in its parts.
 struct Line<'l> {
     /// White space, the address, and white space.
@@ -87,7 +101,7 @@ impl<'l> Line<'l> {
 
 #[cfg(test)]
 mod tests {
-    use super::with_name;
+    use super::{with_line, with_name};
 
     fn rename(content: &str, before: Option<&str>) -> String {
         String::from_utf8(with_name(content.as_bytes(), "web", before)).unwrap()
@@ -131,6 +145,15 @@ mod tests {
     fn a_missing_line_is_added() {
         assert_eq!(rename("::1 localhost", None), "::1 localhost\n127.0.0.1 localhost web\n");
         assert_eq!(rename("", None), "127.0.0.1 localhost web\n");
+    }
+
+    #[test]
+    fn a_line_can_be_given_other_names() {
+        let with = |content: &str| with_line(content.as_bytes(), "127.0.1.1", &["a.b", "a"]);
+        assert_eq!(with("127.0.0.1 x\n127.0.1.1\told # c\n"), b"127.0.0.1 x\n127.0.1.1\ta.b a # c\n");
+        assert_eq!(with("127.0.1.1\ta.b  a\n"), b"127.0.1.1\ta.b  a\n");
+        assert_eq!(with("::1 x"), b"::1 x\n127.0.1.1 a.b a\n");
+        assert_eq!(with(""), b"127.0.1.1 a.b a\n");
     }
 
     #[test]
