@@ -1,7 +1,12 @@
 //! Conditions: whether a step runs, and why not.
 //!
-//! All conditions of a step must hold. An empty one is no condition, as in yip. Unlike in yip, a condition that
-//! cannot be understood is an error with a position instead of a step that is skipped in silence.
+//! All conditions of a step must hold; if one does not, the step is skipped, and the report says why. An empty one
+//! is no condition, as in yip. Unlike in yip, a condition that cannot be understood is an error with a position
+//! instead of a step that is skipped in silence.
+//!
+//! Regular expressions are those of [RE2](https://github.com/google/re2/wiki/Syntax): they match anywhere unless
+//! they have `^` and `$`, case counts unless they begin with `(?i)`, and there is no look-around. `if` is asked last;
+//! `if_files` costs less, and needs no shell.
 
 mod machine;
 mod paths;
@@ -37,13 +42,13 @@ pub struct Conditions {
 impl Conditions {
     /// The keys of a step that are conditions.
     pub const FIELDS: &[Field] = &[
-        matches(&["node"], " The host name of the machine.\n"),
-        matches(&["only_os"], " `PRETTY_NAME` of os-release(5): `Debian GNU/Linux 13 (trixie)`.\n"),
-        matches(&["only_os_version"], " `VERSION_ID` of os-release(5): `13`.\n"),
-        matches(&["only_arch"], " The architecture by Go's name: `amd64`, `arm64`, `riscv64`.\n"),
-        Field::optional::<ServiceManager>(&["only_service_manager"], " What starts the services.\n"),
-        Field::optional::<Paths>(&["if_files"], " What must and must not exist.\n"),
-        Field::optional::<Text>(&["if"], " A line for `/bin/sh`, a template, that must end with status 0.\n"),
+        matches(&["node"], " Matches the host name.\n"),
+        matches(&["only_os"], " Matches `PRETTY_NAME` of os-release(5): `Debian GNU/Linux 13 (trixie)`.\n"),
+        matches(&["only_os_version"], " Matches `VERSION_ID` of os-release(5): `13`.\n"),
+        matches(&["only_arch"], " Matches the architecture by Go's name: `amd64`, `arm64`, `riscv64`.\n"),
+        Field::optional::<ServiceManager>(&["only_service_manager"], " What starts the services is this.\n"),
+        Field::optional::<Paths>(&["if_files"], " These paths exist, or do not.\n"),
+        Field::optional::<Text>(&["if"], " This line for `/bin/sh`, a template, ends with status 0.\n"),
     ];
 
     /// Whether a key of a step is a condition.

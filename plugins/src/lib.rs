@@ -17,6 +17,8 @@ mod packages;
 mod path;
 pub mod pattern;
 pub mod plugin;
+#[cfg(test)]
+mod reference;
 pub mod step;
 pub mod system;
 pub mod template;

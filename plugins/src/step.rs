@@ -8,7 +8,7 @@ use crate::{Context, System};
 use anyhow::Result;
 use cosette_schema::cloud_config::Module;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Diagnostic, Findings, Origin, RawStep, Span, Spanned, record, suggest};
+use cosette_schema::{Decode, Diagnostic, Field, Findings, Origin, RawStep, Span, Spanned, record, suggest};
 use std::rc::Rc;
 
 /// Keys of yip that are not supported yet. A step that runs applies its other keys and fails with a clear message.
@@ -44,6 +44,12 @@ record! {
 }
 
 impl Step {
+    /// The keys of a step that are neither conditions nor plugins.
+    pub const FIELDS: &[Field] = &[
+        Field::optional::<Option<String>>(&["name"], " The name of the step, for reports and `after`.\n"),
+        Field::optional::<Vec<After>>(&["after"], " Steps of the same stage that it runs after.\n"),
+    ];
+
     /// Decodes a step of the document that came from `origin`.
     pub fn decode(raw: RawStep, origin: &Origin) -> Self {
         let mut findings = Findings::new(origin.clone());
@@ -129,7 +135,7 @@ impl Step {
 }
 
 fn unknown_key(key: &str, span: Span, findings: &mut Findings) {
-    let known = ["name", "after"].into_iter().chain(Conditions::FIELDS.iter().map(|field| field.names[0]));
+    let known = Step::FIELDS.iter().chain(Conditions::FIELDS).map(|field| field.names[0]);
     let known = known.chain(PLUGINS.iter().map(|plugin| plugin.key)).chain(NOT_YET.iter().copied());
     let finding = findings.warn(span, format!("unknown key `{key}`"));
     if let Some(near) = suggest(key, known) {

@@ -65,6 +65,8 @@ pub enum Command {
     Try(Selection),
     /// Show everything that is wrong with the given sources
     Check(Sources),
+    /// Print the JSON Schema of stage documents and cloud-configs, for editors
+    Schema,
     /// Show how the stages of this boot went
     Status,
 }

@@ -15,6 +15,8 @@ pub enum Shape {
         /// a boolean, and null is the empty text.
         pattern: Option<&'static str>,
     },
+    /// A text that holds YAML of this shape.
+    Yaml(Box<Self>),
     /// One of these words.
     Choice(&'static [&'static str]),
     /// `true`, `yes`, `on`, `y` and their opposites.

@@ -9,6 +9,7 @@ use crate::Context;
 use anyhow::anyhow;
 use cosette_schema::yaml::{self, Node, Value};
 use cosette_schema::{Decode, Diagnostic, Findings, Origin, Severity, Shape, Spanned, Text, record};
+use std::ops::Deref;
 
 record! {
     /// An item of `ensure_entities` or `delete_entities`.
@@ -16,7 +17,28 @@ record! {
         /// The database; `/etc/passwd`, `/etc/shadow`, `/etc/group` or `/etc/gshadow` when it is left out.
         pub path: Option<String>,
         /// The entry, as YAML within YAML.
-        pub entity: Text = required,
+        pub entity: EntityText = required,
+    }
+}
+
+/// The YAML of an [`Entity`], perhaps a template.
+pub struct EntityText(Text);
+
+impl Deref for EntityText {
+    type Target = Text;
+
+    fn deref(&self) -> &Text {
+        &self.0
+    }
+}
+
+impl Decode for EntityText {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        Text::decode(node, findings).map(Self)
+    }
+
+    fn shape() -> Shape {
+        Shape::Yaml(Box::new(Entity::shape()))
     }
 }
 
@@ -33,7 +55,7 @@ pub enum Entity {
 }
 
 record! {
-    /// An entry of passwd. What is left out stays as it is in an entry that exists.
+    /// With `kind: user` an entry of passwd. What is left out stays as it is in an entry that exists.
     pub struct UserEntity {
         /// The login name.
         pub username: Spanned<String> = required,
@@ -55,7 +77,7 @@ record! {
 }
 
 record! {
-    /// An entry of shadow. What is left out stays as it is in an entry that exists.
+    /// With `kind: shadow` an entry of shadow. What is left out stays as it is in an entry that exists.
     pub struct ShadowEntity {
         /// The login name.
         pub username: Spanned<String> = required,
@@ -79,7 +101,7 @@ record! {
 }
 
 record! {
-    /// An entry of group. What is left out stays as it is in an entry that exists.
+    /// With `kind: group` an entry of group. What is left out stays as it is in an entry that exists.
     pub struct GroupEntity {
         /// The name of the group.
         pub group_name: Spanned<String> = required,
@@ -93,7 +115,7 @@ record! {
 }
 
 record! {
-    /// An entry of gshadow. What is left out stays as it is in an entry that exists.
+    /// With `kind: gshadow` an entry of gshadow. What is left out stays as it is in an entry that exists.
     pub struct GshadowEntity {
         /// The name of the group.
         pub name: Spanned<String> = required,

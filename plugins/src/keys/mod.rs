@@ -46,13 +46,10 @@ pub const PLUGINS: &[Registered] = &[
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::disallowed_methods,
-        reason = "a test looks at files of the repository and may renew one"
-    )]
+    #![allow(clippy::disallowed_methods, reason = "a test looks at the sources")]
 
     use super::PLUGINS;
-    use crate::testing::{check_example, documentation};
+    use crate::testing::check_example;
 
     fn source(key: &str) -> String {
         let path = format!("{}/src/keys/{key}.rs", env!("CARGO_MANIFEST_DIR"));
@@ -64,28 +61,5 @@ mod tests {
         for plugin in PLUGINS {
             check_example(plugin.key, &source(plugin.key));
         }
-    }
-
-    #[test]
-    fn the_book_describes_all_keys() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/keys.md");
-        let book = std::fs::read_to_string(path).unwrap();
-        let beginning = "<!-- The rest is written by a test from the documentation of the plugins. -->\n";
-        let (head, _) = book.split_once(beginning).unwrap();
-        let mut expected = format!("{head}{beginning}");
-        for plugin in PLUGINS {
-            let text = documentation(&source(plugin.key));
-            let text = text.replace("```text before", "Before:\n\n```text");
-            let text = text.replace("```text after", "After:\n\n```text");
-            let text = text.replace("```text commands", "Commands:\n\n```text");
-            expected += &format!("\n### `{}`\n\n{text}", plugin.key);
-        }
-        if std::env::var_os("UPDATE_DOCS").is_some() {
-            std::fs::write(path, &expected).unwrap();
-        }
-        assert!(
-            std::fs::read_to_string(path).unwrap() == expected,
-            "docs/keys.md is not current: UPDATE_DOCS=1 cargo test -p cosette-plugins the_book_describes_all_keys"
-        );
     }
 }

@@ -10,6 +10,7 @@
 mod certificates;
 mod example;
 mod host;
+mod json;
 mod machine;
 mod server;
 mod tree;
@@ -17,6 +18,7 @@ mod tree;
 pub use certificates::{Authority, Identity};
 pub use example::{check_example, documentation};
 pub use host::FakeHost;
+pub use json::json;
 pub use machine::{Machine, Outcome};
 pub use server::{Answer, Received, Server};
 pub use tree::Tree;

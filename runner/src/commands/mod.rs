@@ -3,6 +3,7 @@
 mod check;
 mod plan;
 mod run;
+mod schema;
 mod status;
 mod try_stage;
 
@@ -39,6 +40,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Plan(arguments) => plan::plan(&options, &arguments),
         Command::Try(arguments) => try_stage::try_stage(&options, &arguments),
         Command::Check(arguments) => check::check(&options, &arguments),
+        Command::Schema => schema::schema(),
         Command::Status => status::status(&options),
     }
 }

@@ -1,0 +1,253 @@
+//! The JSON Schema of stage documents and cloud-configs, for editors.
+
+use super::{documentation_of, fields, first_paragraph, line};
+use crate::conditions::Conditions;
+use crate::step::Step;
+use crate::testing::json;
+use crate::{cloud_config, keys};
+use cosette_schema::cloud_config::MODULES;
+use cosette_schema::yaml;
+use cosette_schema::{Field, Findings, Origin, Shape};
+use serde_json::{Map, Value, json};
+
+/// The stages that the units of the system run, each between its `.before` and `.after`.
+const STAGES: [(&str, &str); 6] = [
+    ("rootfs", "In the initramfs, while the layout of the root is decided."),
+    ("initramfs", "In the initramfs, when the root is mounted: the best place for accounts and files."),
+    ("fs", "When the file systems are mounted."),
+    ("boot", "When the basic system is up."),
+    ("network", "When the network is up."),
+    ("reconcile", "Again and again while the system runs."),
+];
+
+/// What a number looks like in a text.
+const NUMBER: &str = "^(0|[1-9][0-9_]*|0[xX][0-9a-fA-F_]+|0[bB][01_]+)$";
+
+/// A file mode as a text.
+const MODE: &str = "^(0o)?0*[0-7]{1,4}$";
+
+const BOOLEAN: &str =
+    "^(true|True|TRUE|yes|Yes|YES|on|On|ON|y|Y|false|False|FALSE|no|No|NO|off|Off|OFF|n|N)$";
+
+/// The schema as it is published.
+pub(super) fn text() -> String {
+    serde_json::to_string_pretty(&schema()).expect("a schema is JSON") + "\n"
+}
+
+fn schema() -> Value {
+    let mut properties = Map::new();
+    for module in MODULES {
+        let plugin = cloud_config::PLUGINS.iter().find(|plugin| plugin.key == module.name);
+        let plugin = plugin.expect("every module has its plugin");
+        let docs = documentation_of(&format!("cloud_config/{}.rs", module.name));
+        for field in fields(&(plugin.shape)()) {
+            for name in field.names {
+                let mut property = described(value_of(field), &line(field.docs));
+                add_example(&mut property, name, &docs);
+                let both = match properties.remove(*name) {
+                    Some(other) if other != property => json!({ "allOf": [other, property] }),
+                    _ => property,
+                };
+                properties.insert((*name).to_owned(), both);
+            }
+        }
+    }
+    let name = described(of(&Shape::TEXT), "The name of the document.");
+    properties.insert("name".to_owned(), name);
+    let stages = json!({
+        "description": "The steps of each stage.",
+        "type": ["object", "null"],
+        "properties": stages(),
+        "additionalProperties": { "$ref": "#/$defs/steps" },
+    });
+    properties.insert("stages".to_owned(), stages);
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": "urn:cosette:stages",
+        "title": "Stage document",
+        "description": "Steps by the stages in which they run, or a #cloud-config.",
+        "type": ["object", "null"],
+        "properties": properties,
+        "$defs": {
+            "steps": { "type": ["array", "null"], "items": { "$ref": "#/$defs/step" } },
+            "step": step(),
+        },
+    })
+}
+
+fn stages() -> Map<String, Value> {
+    let mut stages = Map::new();
+    for (name, docs) in STAGES {
+        let steps = |docs: String| json!({ "$ref": "#/$defs/steps", "description": docs });
+        stages.insert(name.to_owned(), steps(docs.to_owned()));
+        stages.insert(format!("{name}.before"), steps(format!("Before `{name}`.")));
+        stages.insert(format!("{name}.after"), steps(format!("After `{name}`.")));
+    }
+    stages
+}
+
+fn step() -> Value {
+    let mut properties = properties(Step::FIELDS);
+    properties.append(&mut self::properties(Conditions::FIELDS));
+    for plugin in keys::PLUGINS {
+        let docs = documentation_of(&format!("keys/{}.rs", plugin.key));
+        let mut property = described(of(&(plugin.shape)()), &first_paragraph(&docs));
+        property["markdownDescription"] = json!(without_trees(&docs));
+        add_example(&mut property, plugin.key, &docs);
+        properties.insert(plugin.key.to_owned(), property);
+    }
+    json!({
+        "description": "What shall be so, if its conditions hold.",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": false,
+    })
+}
+
+/// A documentation without the blocks that show trees and commands.
+fn without_trees(docs: &str) -> String {
+    let mut parts = docs.split("```text");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| part.split_once("```").map_or("", |(_, behind)| behind.trim_start()));
+    let text = first.trim_end().to_owned() + "\n\n" + &rest.collect::<String>();
+    text.trim().to_owned()
+}
+
+/// Adds the value that the key has in the YAML of a documentation.
+fn add_example(property: &mut Value, key: &str, docs: &str) {
+    let mut blocks = docs.split("```yaml\n").skip(1).filter_map(|block| block.split_once("```"));
+    let Some((text, _)) = blocks.next() else { return };
+    let mut findings = Findings::new(Origin::new("example"));
+    let Some(yaml::Value::Map(entries)) = yaml::parse(text, &mut findings).map(|node| node.value) else {
+        return;
+    };
+    if let Some((_, value)) = entries.iter().find(|(name, _)| name.text() == Some(key)) {
+        property["examples"] = json!([json(value)]);
+    }
+}
+
+fn properties(fields: &[Field]) -> Map<String, Value> {
+    let mut properties = Map::new();
+    for field in fields {
+        for name in field.names {
+            let docs = match field.names[0] {
+                first if first == *name => line(field.docs),
+                first => format!("The same as `{first}`. {}", line(field.docs)),
+            };
+            properties.insert((*name).to_owned(), described(value_of(field), &docs));
+        }
+    }
+    properties
+}
+
+/// What may stand behind a key of a map: null is the same as leaving it out.
+fn value_of(field: &Field) -> Value {
+    let value = of(&(field.shape)());
+    if field.required { not_null(value) } else { or_null(value) }
+}
+
+fn of(shape: &Shape) -> Value {
+    match shape {
+        Shape::Anything => json!({}),
+        Shape::Text { pattern: None, .. } => json!({ "type": ["string", "number", "boolean", "null"] }),
+        Shape::Text { pattern: Some(pattern), .. } => json!({ "type": "string", "pattern": pattern }),
+        Shape::Yaml(_) => json!({ "type": "string" }),
+        Shape::Choice(words) => json!({ "enum": words }),
+        Shape::Boolean => json!({ "type": ["boolean", "string"], "pattern": BOOLEAN }),
+        Shape::Integer { min, max } => {
+            let mut value = json!({ "type": ["integer", "string"], "pattern": NUMBER });
+            if *min > i64::MIN {
+                value["minimum"] = json!(min);
+            }
+            if *max < u64::MAX {
+                value["maximum"] = json!(max);
+            }
+            value
+        }
+        // For an editor that reads YAML 1.2, 0644 is six hundred and forty-four.
+        Shape::Mode => {
+            json!({ "type": ["integer", "string"], "minimum": 0, "maximum": 7777, "pattern": MODE })
+        }
+        Shape::List(inner) => json!({ "type": ["array", "null"], "items": of(inner) }),
+        Shape::Map(inner) => json!({ "type": ["object", "null"], "additionalProperties": of(inner) }),
+        Shape::Record { docs, fields } => described(record(fields), &first_paragraph(docs)),
+        Shape::Either(shapes) => json!({ "anyOf": shapes.iter().map(of).collect::<Vec<_>>() }),
+        Shape::Optional(inner) => or_null(of(inner)),
+    }
+}
+
+fn record(fields: &[Field]) -> Value {
+    let mut value = json!({ "properties": properties(fields), "additionalProperties": false });
+    let (single, several): (Vec<&Field>, Vec<&Field>) =
+        fields.iter().filter(|field| field.required).partition(|field| field.names.len() == 1);
+    if single.is_empty() && several.is_empty() {
+        value["type"] = json!(["object", "null"]);
+        return value;
+    }
+    value["type"] = json!("object");
+    if !single.is_empty() {
+        value["required"] = single.iter().map(|field| field.names[0]).collect();
+    }
+    if !several.is_empty() {
+        let one = |name: &&str| json!({ "required": [name] });
+        let any = |field: &&Field| json!({ "anyOf": field.names.iter().map(one).collect::<Vec<_>>() });
+        value["allOf"] = several.iter().map(any).collect();
+    }
+    value
+}
+
+/// The same, but what stands behind a key describes it better than what it is made of.
+fn described(mut value: Value, docs: &str) -> Value {
+    value["description"] = json!(docs);
+    value
+}
+
+fn or_null(mut value: Value) -> Value {
+    if let Some(kinds) = value.get_mut("type") {
+        match kinds {
+            Value::Array(kinds) if kinds.contains(&json!("null")) => {}
+            Value::Array(kinds) => kinds.push(json!("null")),
+            kind => *kind = json!([kind, "null"]),
+        }
+    } else if let Some(Value::Array(words)) = value.get_mut("enum") {
+        words.push(Value::Null);
+    } else if let Some(Value::Array(alternatives)) = value.get_mut("anyOf") {
+        alternatives.push(json!({ "type": "null" }));
+    }
+    value
+}
+
+fn not_null(mut value: Value) -> Value {
+    if let Some(Value::Array(kinds)) = value.get_mut("type") {
+        kinds.retain(|kind| kind != "null");
+        if let [kind] = &kinds[..] {
+            value["type"] = kind.clone();
+        }
+    } else if let Some(Value::Array(words)) = value.get_mut("enum") {
+        words.retain(|word| !word.is_null());
+    } else if let Some(Value::Array(alternatives)) = value.get_mut("anyOf") {
+        alternatives.retain(|value| value["type"] != "null");
+        for value in alternatives {
+            *value = not_null(value.take());
+        }
+    }
+    value
+}
+
+#[test]
+fn what_may_be_null_is_told_from_what_may_not() {
+    let (texts, path) = (Shape::TEXT.list(), Shape::matching("path", "^/"));
+    assert_eq!(not_null(of(&texts))["type"], "array");
+    assert_eq!(or_null(of(&path))["type"], json!(["string", "null"]));
+    assert_eq!(or_null(of(&Shape::Choice(&["a"])))["enum"], json!(["a", null]));
+    let either = not_null(or_null(of(&texts.or(Shape::Optional(Box::new(path))))));
+    assert_eq!(either["anyOf"][0]["type"], "array");
+    assert_eq!(either["anyOf"][1]["type"], "string");
+    assert_eq!(either["anyOf"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_blocks_of_trees_are_left_out() {
+    let docs = "A.\n\n```text before\n-- /a\n```\n\n```yaml\na: b\n```\n\n```text after\n-- /b\n```\n\nC.\n";
+    assert_eq!(without_trees(docs), "A.\n\n```yaml\na: b\n```\n\nC.");
+}
