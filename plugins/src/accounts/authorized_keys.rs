@@ -5,6 +5,7 @@
 //! and are never reached through a link that the user could have made.
 
 use super::lookup::User;
+use super::remote_keys::Source;
 use crate::system::{File, Kind};
 use crate::{Context, System};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -27,15 +28,46 @@ struct Identity<'t> {
     blob: &'t str,
 }
 
-/// Allows keys in for a user. Keys that cannot be understood are reported one by one, and the others added.
+/// What an entry stands for.
+enum Entry<'t> {
+    Key(KeyLine<'t>),
+    /// A list from a server.
+    List(String),
+}
+
+/// Allows keys in for a user: those that are written down and those that are to be fetched. What cannot be
+/// understood or had is reported one by one, and the others added.
 pub fn install(cx: &Context, sys: &System, user: &User, keys: &[Text]) -> Result<()> {
+    let entries = lines(keys).filter_map(|(span, line)| {
+        let entry = match Source::parse(line) {
+            Some(source) => Entry::List(fetched(cx, sys, span, &cx.attempt(span, source)?)?),
+            None => Entry::Key(cx.attempt(span, KeyLine::parse(line))?),
+        };
+        Some((span, entry))
+    });
+    add(cx, sys, user, entries.collect())
+}
+
+/// Allows in for a user the keys of users of GitHub and Launchpad: `gh:USER`, `lp:USER`.
+pub fn import(cx: &Context, sys: &System, user: &User, ids: &[Text]) -> Result<()> {
+    let entries = lines(ids).filter_map(|(span, id)| {
+        let source = cx.attempt(span, Source::parse_import(id))?;
+        Some((span, Entry::List(fetched(cx, sys, span, &source)?)))
+    });
+    add(cx, sys, user, entries.collect())
+}
+
+fn add(cx: &Context, sys: &System, user: &User, entries: Vec<(Span, Entry<'_>)>) -> Result<()> {
     let mut wanted = Vec::new();
-    for (span, key) in lines(keys) {
-        if let Some(key) = cx.attempt(span, key) {
-            if !key.is_whole() {
-                cx.warn(span, "this SSH key is cut or damaged: sshd will not take it");
+    for (span, entry) in &entries {
+        match entry {
+            Entry::Key(key) => {
+                if !key.is_whole() {
+                    cx.warn(*span, "this SSH key is cut or damaged: sshd will not take it");
+                }
+                wanted.push(*key);
             }
-            wanted.push(key);
+            Entry::List(list) => wanted.extend(of_list(cx, *span, list)),
         }
     }
     if wanted.is_empty() {
@@ -67,15 +99,46 @@ pub fn install(cx: &Context, sys: &System, user: &User, keys: &[Text]) -> Result
     Ok(())
 }
 
-/// The keys that are configured, one on a line, and where each stands.
-fn lines(keys: &[Text]) -> impl Iterator<Item = (Span, Result<KeyLine<'_>>)> {
-    keys.iter().flat_map(|text| {
+/// The lines that are configured, and where each stands.
+fn lines(texts: &[Text]) -> impl Iterator<Item = (Span, &str)> {
+    texts.iter().flat_map(|text| {
         (1..).zip(text.as_str().lines()).filter_map(|(number, line)| {
             let line = line.trim();
-            (!line.is_empty() && !line.starts_with('#'))
-                .then(|| (text.locate(number, 1), KeyLine::parse(line)))
+            is_entry(line).then(|| (text.locate(number, 1), line))
         })
     })
+}
+
+fn is_entry(line: &str) -> bool {
+    !line.is_empty() && !line.starts_with('#')
+}
+
+/// A list of keys from a server, if it can be had.
+fn fetched(cx: &Context, sys: &System, span: Span, source: &Source) -> Option<String> {
+    if source.is_open() {
+        cx.warn(span, "these SSH keys come without TLS: anybody on the way could let themselves in");
+    }
+    let list = cx.attempt(span, source.fetch(sys))?;
+    if list.is_none() {
+        cx.warn(span, "these SSH keys are fetched when the step really runs; the plan is without them");
+    }
+    list
+}
+
+/// The keys of a list from a server. Only those that sshd will take: nobody here can mend the others.
+fn of_list<'t>(cx: &Context, span: Span, list: &'t str) -> Vec<KeyLine<'t>> {
+    let lines = list.lines().map(str::trim).filter(|line| is_entry(line));
+    let (good, bad): (Vec<_>, Vec<_>) =
+        lines.map(|line| KeyLine::parse(line).ok().filter(KeyLine::is_whole)).partition(Option::is_some);
+    match (bad.len(), good.len()) {
+        (0, 0) => cx.warn(span, "there are no SSH keys at this address"),
+        (0, _) => {}
+        (bad, _) => {
+            let message = anyhow!("{bad} of the lines at this address are no SSH keys that sshd would take");
+            cx.attempt::<()>(span, Err(message));
+        }
+    }
+    good.into_iter().flatten().collect()
 }
 
 /// The content of the file with the keys that are not in it at the end.
@@ -101,11 +164,6 @@ fn with_keys(before: &[u8], wanted: &[KeyLine<'_>]) -> Vec<u8> {
 impl<'t> KeyLine<'t> {
     /// Reads `[options] algorithm blob [comment]`. The line is not quoted in errors.
     fn parse(line: &'t str) -> Result<Self> {
-        if let Some(service) = remote(line) {
-            bail!(
-                "fetching keys from the network is not supported yet ({service}): list the keys themselves"
-            );
-        }
         let identity =
             Identity::parse(line).or_else(|| Identity::parse(behind_options(line)?)).ok_or_else(|| {
                 anyhow!("this is no SSH key: expected a line like `ssh-ed25519 AAAA... comment`")
@@ -149,20 +207,6 @@ fn behind_options(line: &str) -> Option<&str> {
         false
     })?;
     Some(&line[end..])
-}
-
-/// The kind of place on the network that an entry stands for.
-fn remote(line: &str) -> Option<&str> {
-    let (scheme, rest) = line.split_once(':')?;
-    match scheme {
-        "github" | "gitlab" => Some(scheme),
-        _ if rest.starts_with("//")
-            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c)) =>
-        {
-            Some(scheme)
-        }
-        _ => None,
-    }
 }
 
 #[cfg(test)]
@@ -228,17 +272,5 @@ mod tests {
         ] {
             assert!(!KeyLine::parse(cut).unwrap().is_whole(), "{cut}");
         }
-    }
-
-    #[test]
-    fn keys_on_the_network_are_named_by_their_kind() {
-        for (entry, kind) in
-            [("github:CANARY", "github"), ("gitlab:CANARY", "gitlab"), ("https://CANARY/k", "https")]
-        {
-            let error = KeyLine::parse(entry).err().unwrap().to_string();
-            assert!(error.contains("not supported yet") && error.contains(kind), "{error}");
-            assert!(!error.contains("CANARY"), "{error}");
-        }
-        assert_eq!(remote(&format!("command=\"x\" {A} https://example.org")), None);
     }
 }

@@ -22,6 +22,7 @@ pub mod lookup;
 pub(crate) mod make_users;
 pub(crate) mod owner;
 pub mod password;
+mod remote_keys;
 mod skeleton;
 pub mod table;
 

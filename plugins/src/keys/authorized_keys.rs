@@ -18,6 +18,10 @@
 //! ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB alice@laptop
 //! ```
 //!
+//! `github:USER`, `gitlab:USER` and the address of a list of keys stand for the keys that are there, at the stage
+//! in which they are asked for; a server must prove who it is. What cannot be fetched is an error, and changes
+//! nothing.
+//!
 //! A key is added unless the file has it already, whatever options and comment stand around it there; no key is
 //! ever removed. Users are those of the root. No link that belongs to the user is followed.
 
@@ -60,7 +64,7 @@ impl Plugin for AuthorizedKeys {
 mod tests {
     use crate::facts::Facts;
     use crate::system::{Live, Mode};
-    use crate::testing::Machine;
+    use crate::testing::{Answer, Authority, Machine, Server};
     use crate::{Context, Plugin, System};
     use cosette_schema::{Decode, Findings, Origin, yaml};
     use std::os::unix::fs::{lchown, symlink};
@@ -100,7 +104,7 @@ mod tests {
     fn what_is_no_key_is_found_where_it_stands() {
         let machine = Machine::new(ALICE);
         let outcome = machine.apply(&format!(
-            "authorized_keys:\n  alice:\n    - CANARY\n    - github:CANARY\n    - |\n      {A}\n      ssh-rsa\n    - ssh-rsa AAAACANARY\n"
+            "authorized_keys:\n  alice:\n    - CANARY\n    - ftp://CANARY/\n    - |\n      {A}\n      ssh-rsa\n    - ssh-rsa AAAACANARY\n"
         ));
         let places: Vec<_> =
             outcome.findings.iter().filter_map(|finding| finding.span).map(|s| s.line).collect();
@@ -110,6 +114,109 @@ mod tests {
             "-- /home/alice/.ssh/ 0700 1000:1000\n\
              -- /home/alice/.ssh/authorized_keys 0600 1000:1000\n{A}\nssh-rsa AAAACANARY\n"
         ));
+    }
+
+    const FILE: &str =
+        "-- /home/alice/.ssh/ 0700 1000:1000\n-- /home/alice/.ssh/authorized_keys 0600 1000:1000\n";
+
+    /// A machine that takes this server for GitHub, GitLab, Launchpad and keys.example.
+    fn machine(server: &Server, authority: &Authority) -> Machine {
+        let machine = Machine::new(ALICE);
+        machine.host.trust(authority.certificate());
+        for name in ["github.com", "gitlab.com", "launchpad.net", "keys.example"] {
+            machine.host.name(name, server.address());
+        }
+        machine
+    }
+
+    #[test]
+    fn keys_are_fetched_from_servers_that_prove_who_they_are() {
+        let authority = Authority::new();
+        let names = ["github.com", "gitlab.com", "keys.example"];
+        let server = Server::with_tls(authority.issue_for(&names), |received| {
+            match (received.header("host"), received.path.as_str()) {
+                (Some("github.com"), "/alice.keys") => Answer::ok(format!("{A}\n")),
+                (Some("gitlab.com"), "/alice.keys") => Answer::ok(format!("{A} twice\n\n# none\n")),
+                (Some("keys.example"), "/list?token=CANARY") => Answer::ok(format!("{B} b\r\n{A}\n")),
+                _ => Answer::status(404),
+            }
+        });
+        let machine = machine(&server, &authority);
+        let step = "authorized_keys: {alice: [github:alice, gitlab:alice, 'https://keys.example/list?token=CANARY']}";
+        machine.check(step, &format!("{FILE}{A}\n{B} b\n"));
+        let plan = machine.plan(step);
+        assert!(plan.messages().contains("the plan is without them"), "{}", plan.messages());
+        assert_eq!(server.take_requests().len(), 6);
+    }
+
+    #[test]
+    fn what_cannot_be_fetched_is_an_error_and_takes_no_key_away() {
+        let authority = Authority::new();
+        let server =
+            Server::with_tls(authority.issue("github.com"), |received| match received.path.as_str() {
+                "/page.keys" => Answer::ok("<html>\nSign in\n</html>\n"),
+                "/large.keys" => Answer::ok("x").unclaimed().endless(),
+                "/binary.keys" => Answer::ok(b"\xff"),
+                "/empty.keys" => Answer::ok(""),
+                "/mixed.keys" => Answer::ok(format!("ssh-ed25519 AAAACANARY\n{B}\n")),
+                _ => Answer::status(404),
+            });
+        let machine = machine(&server, &authority);
+        machine.check(&format!("authorized_keys: {{alice: [{A}]}}"), &format!("{FILE}{A}\n"));
+        let outcome = machine.apply(
+            "authorized_keys:\n  alice:\n  - github:page\n  - github:large\n  - github:binary\n  - github:empty\n\
+             \x20 - github:mixed\n  - github:nobody\n  - gitlab:alice\n  - https://unknown.example/?CANARY\n",
+        );
+        let messages = outcome.messages();
+        for part in [
+            "test.yaml:3:5: 3 of the lines at this address are no SSH keys that sshd would take",
+            "test.yaml:4:5: cannot fetch the keys at https://github.com/large.keys: the answer is larger than",
+            "test.yaml:5:5: cannot fetch the keys at https://github.com/binary.keys: what it sends is no text",
+            "Warning: test.yaml:6:5: there are no SSH keys at this address",
+            "test.yaml:7:5: 1 of the lines at this address",
+            "test.yaml:8:5: cannot fetch the keys at https://github.com/nobody.keys: the server answered 404",
+            "test.yaml:9:5: cannot fetch the keys at https://gitlab.com/alice.keys: the server does not prove",
+            "test.yaml:10:5: cannot fetch the keys at https://unknown.example/?...: after 3 tries: ",
+        ] {
+            assert!(messages.contains(part), "{part} is not in {messages}");
+        }
+        assert!(!messages.contains("CANARY"), "{messages}");
+        machine.assert_tree(&format!("{FILE}{A}\n{B}\n"));
+    }
+
+    #[test]
+    fn keys_without_tls_are_warned_of_and_users_get_theirs_in_the_same_way() {
+        let server = Server::new(|_| Answer::ok(format!("{A}\n")));
+        let machine = machine(&server, &Authority::new());
+        let outcome = machine.apply(&format!(
+            "users: {{alice: {{passwd: '*', ssh_authorized_keys: ['{}']}}}}",
+            server.url_as("keys.example", "/a")
+        ));
+        assert!(outcome.messages().contains("without TLS"), "{}", outcome.messages());
+        let written = machine.system(Mode::Apply).read_text("/home/alice/.ssh/authorized_keys").unwrap();
+        assert_eq!(written, Some(format!("{A}\n")));
+    }
+
+    #[test]
+    fn keys_of_github_and_launchpad_are_imported() {
+        let authority = Authority::new();
+        let server = Server::with_tls(authority.issue_for(&["github.com", "launchpad.net"]), |received| {
+            Answer::ok(if received.path == "/~bob/+sshkeys" { format!("{B}\n") } else { format!("{A}\n") })
+        });
+        let machine = machine(&server, &authority);
+        let sys = machine.system(Mode::Apply);
+        let (facts, origin) = (Facts::new(&sys), Origin::new("test.yaml"));
+        let cx = Context::new(&origin, &facts, &[]);
+        let mut findings = Findings::new(origin.clone());
+        let node = yaml::parse("[gh:alice, 'lp:bob', gl:x]", &mut findings).unwrap();
+        let ids: Vec<cosette_schema::Text> = Decode::decode(&node, &mut findings).unwrap();
+        let users: Vec<_> = findings.into_vec();
+        assert!(users.is_empty());
+        let name = cosette_schema::Spanned { span: node.span, value: "alice".to_owned() };
+        let user = crate::accounts::user(&sys, &name).unwrap().unwrap();
+        crate::accounts::authorized_keys::import(&cx, &sys, &user, &ids).unwrap();
+        assert_eq!(cx.into_findings().len(), 1);
+        machine.assert_tree(&format!("{FILE}{A}\n{B}\n"));
     }
 
     #[test]

@@ -32,12 +32,17 @@ impl Authority {
 
     /// A good certificate for a host name or address.
     pub fn issue(&self, name: &str) -> Identity {
-        self.sign(params(name))
+        self.issue_for(&[name])
+    }
+
+    /// A good certificate for several.
+    pub fn issue_for(&self, names: &[&str]) -> Identity {
+        self.sign(params(names))
     }
 
     /// One that was good until 2001.
     pub fn issue_expired(&self, name: &str) -> Identity {
-        let mut params = params(name);
+        let mut params = params(&[name]);
         params.not_before = date_time_ymd(2000, 1, 1);
         params.not_after = date_time_ymd(2001, 1, 1);
         self.sign(params)
@@ -54,7 +59,7 @@ impl Identity {
     /// A certificate that nobody has issued but its owner.
     pub fn self_signed(name: &str) -> Self {
         let key = KeyPair::generate().expect("a key can be made");
-        let certificate = params(name).self_signed(&key).expect("a certificate can be made");
+        let certificate = params(&[name]).self_signed(&key).expect("a certificate can be made");
         Self::new(certificate.der(), &key)
     }
 
@@ -70,6 +75,7 @@ impl Identity {
     }
 }
 
-fn params(name: &str) -> CertificateParams {
-    CertificateParams::new([name.to_owned()]).expect("the name may stand in a certificate")
+fn params(names: &[&str]) -> CertificateParams {
+    let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    CertificateParams::new(names).expect("the names may stand in a certificate")
 }

@@ -42,6 +42,7 @@ impl FakeHost {
     pub fn new() -> Self {
         let host = Self::default();
         host.state().hostname = "machine".to_owned();
+        host.state().network.names = Some(Vec::new());
         host
     }
 
@@ -86,9 +87,9 @@ impl FakeHost {
         self.state().network.roots.push(certificate);
     }
 
-    /// Has a host name stand for an address. The port is that of the URL, unless it has none.
+    /// Has a host name stand for an address, with the port for URLs that have none. No other names are known.
     pub fn name(&self, name: &str, address: SocketAddr) {
-        self.state().network.names.push((name.to_owned(), address));
+        self.state().network.names.get_or_insert_default().push((name.to_owned(), address));
     }
 
     /// Sets how long an answer may stand still.

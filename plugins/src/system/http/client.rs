@@ -5,12 +5,14 @@ use super::redirect::{Way, address};
 use super::{Method, Request, Response};
 use crate::system::stop;
 use anyhow::{Context as _, Result, anyhow};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, NoProxy, Proxy, redirect};
 use std::ffi::OsString;
 use std::io::Read;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
@@ -27,8 +29,8 @@ pub struct Settings {
     pub stall: Duration,
     /// Certificates that are trusted besides those of the distribution, in DER.
     pub roots: Vec<Vec<u8>>,
-    /// Names that stand for these addresses.
-    pub names: Vec<(String, SocketAddr)>,
+    /// The only host names there are, and what each stands for, with the port that is its standard one.
+    pub names: Option<Vec<(String, SocketAddr)>>,
 }
 
 impl Default for Settings {
@@ -37,7 +39,7 @@ impl Default for Settings {
             connect: Duration::from_secs(10),
             stall: Duration::from_secs(30),
             roots: Vec::new(),
-            names: Vec::new(),
+            names: None,
         }
     }
 }
@@ -67,8 +69,8 @@ impl Client {
                 // Each request has a runtime of its own, and no connection outlives it.
                 .pool_max_idle_per_host(0)
                 .no_proxy();
-            for (name, address) in &settings.names {
-                builder = builder.resolve(name, *address);
+            if let Some(names) = &settings.names {
+                builder = builder.dns_resolver(Arc::new(Names(names.clone())));
             }
             proxies.iter().cloned().fold(builder, reqwest::ClientBuilder::proxy)
         };
@@ -135,6 +137,17 @@ impl Client {
             built = built.header(name, value);
         }
         Ok(if request.method == Method::Get { built } else { built.body(request.body.clone()) })
+    }
+}
+
+/// The only host names there are.
+struct Names(Vec<(String, SocketAddr)>);
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.0.iter().find(|(known, _)| known == name.as_str());
+        let found = found.map(|(_, address)| -> Addrs { Box::new(std::iter::once(*address)) });
+        Box::pin(std::future::ready(found.ok_or_else(|| "there is no such host".into())))
     }
 }
 
