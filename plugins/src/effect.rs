@@ -62,6 +62,8 @@ pub enum Action {
     SetHostname,
     /// A parameter of the running kernel was set.
     SetKernelParameter,
+    /// A module was loaded into the running kernel.
+    LoadModule,
 }
 
 impl Action {
@@ -81,6 +83,7 @@ impl Action {
             Self::Run => "run",
             Self::SetHostname => "set-hostname",
             Self::SetKernelParameter => "set-kernel-parameter",
+            Self::LoadModule => "load-module",
         }
     }
 }

@@ -11,6 +11,7 @@ mod environment_file;
 pub(crate) mod files;
 pub(crate) mod hostname;
 mod links;
+mod modules;
 mod package_pins;
 mod packages;
 mod sysctl;
@@ -36,6 +37,7 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<sysctl_file::SysctlFile>(),
     Registered::of::<users::Users>(),
     Registered::of::<authorized_keys::AuthorizedKeys>(),
+    Registered::of::<modules::Modules>(),
     Registered::of::<systemctl::Systemctl>(),
     Registered::of::<environment::Environment>(),
     Registered::of::<environment_file::EnvironmentFile>(),

@@ -84,6 +84,8 @@ fn page(plugin: &Registered, docs: &str, when: &str) -> String {
     let docs = docs.replace("```text before", "Before:\n\n```text");
     let docs = docs.replace("```text after", "After:\n\n```text");
     let docs = docs.replace("```text commands", "Commands:\n\n```text");
+    let docs = docs.replace("```text kernel", "The kernel:\n\n```text");
+    let docs = docs.replace("```text modules", "Loaded:\n\n```text");
     let mut text = format!("# `{}`\n\n{NOTE}\n{docs}{when}\n## Keys\n\n", plugin.key);
     let subject = if when.is_empty() { format!("`{}`", plugin.key) } else { "It".to_owned() };
     match records(&shape)[..] {

@@ -38,6 +38,9 @@ pub trait Host {
     /// Waits before another try, but not once this process is told to stop.
     fn pause(&self, duration: Duration) -> Result<(), Interrupted>;
 
+    /// Loads a module into the running kernel; whether it was not there yet.
+    fn load_module(&self, module: &super::Module) -> Result<bool>;
+
     /// A variable of the environment of this process.
     fn variable(&self, name: &str) -> Option<OsString>;
 

@@ -6,12 +6,12 @@
 
 use super::cause::Cause;
 use super::http::{Client, Request, Response, Settings};
-use super::{Command, Host, Interrupted, Output, Owner, process, stop, sys};
+use super::{Command, Host, Image, Interrupted, Module, Output, Owner, process, stop, sys};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
 use nix::unistd::{Gid, Uid, fchownat};
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::BorrowedFd;
 use std::path::{Component, Path, PathBuf};
@@ -94,6 +94,34 @@ impl Host for Live {
         stop::pause(duration)
     }
 
+    fn load_module(&self, module: &Module) -> Result<bool> {
+        let parameters = CString::new(module.parameters).context("a parameter holds a zero byte")?;
+        let loaded = match module.image {
+            Image::File(file) => sys::load_module(file, &parameters, false),
+            Image::Packed(file) => sys::load_module(file, &parameters, true),
+            Image::Bytes(bytes) => sys::load_module_image(bytes, &parameters),
+        };
+        match loaded {
+            Ok(()) => Ok(true),
+            Err(Errno::EEXIST) => Ok(false),
+            Err(error) => {
+                let says = |path: &str, what: &str| {
+                    let content = self.kernel_file(Path::new(path)).ok().flatten().unwrap_or_default();
+                    String::from_utf8_lossy(&content).contains(what)
+                };
+                if error == Errno::EPERM && says("/proc/sys/kernel/modules_disabled", "1") {
+                    bail!("no module can be loaded until the next boot (kernel.modules_disabled)");
+                }
+                let locked = says("/sys/kernel/security/lockdown", "[integrity]")
+                    || says("/sys/kernel/security/lockdown", "[confidentiality]");
+                if error == Errno::EPERM && locked {
+                    bail!("the kernel is locked down, and accepts only signed modules: kernel_lockdown(7)");
+                }
+                Err(super::module::Refused(error).into())
+            }
+        }
+    }
+
     fn variable(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
@@ -156,6 +184,7 @@ fn of_kernel<T>(path: &Path, read: impl Fn(&Path) -> std::io::Result<T>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
 
     #[test]
     fn the_kernel_is_asked_below_proc_and_sys_only_and_what_is_missing_is_nothing() {
@@ -190,6 +219,24 @@ mod tests {
                 eprintln!("SKIPPED: parameters of the kernel cannot be set here: {refusal}");
                 assert!(refusal.contains("root may be needed") || refusal.contains("read-only here"));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_no_module_is_refused_in_a_sentence() {
+        let file = tempfile::tempfile().unwrap();
+        for image in [Image::Bytes(b"no module"), Image::File(file.as_fd()), Image::Packed(file.as_fd())] {
+            let module = Module { name: "none", image, parameters: "" };
+            let refusal = Live.load_module(&module).unwrap_err().to_string();
+            let sentences = [
+                "no modul",
+                "not permitted",
+                "locked down",
+                "no module can be loaded",
+                "refuses it",
+                "see the",
+            ];
+            assert!(sentences.iter().any(|part| refusal.contains(part)), "{refusal}");
         }
     }
 

@@ -17,6 +17,7 @@ mod kernel;
 mod live;
 mod lock;
 mod metadata;
+mod module;
 mod overlay;
 mod process;
 mod read;
@@ -38,6 +39,9 @@ pub use host::Host;
 pub use live::Live;
 pub use lock::Lock;
 pub use metadata::{Kind, Metadata, Owner};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use module::Refused;
+pub use module::{Image, Module};
 pub use stop::stop_requested;
 
 use crate::effect::Diff;

@@ -123,7 +123,7 @@ impl System {
     }
 
     /// Opens what the disk has, links followed within the root.
-    fn open(&self, path: &Path, flags: OFlag) -> Result<Option<OwnedFd>, Cause> {
+    pub(super) fn open(&self, path: &Path, flags: OFlag) -> Result<Option<OwnedFd>, Cause> {
         match open_in(self.base.handle()?, path, flags, ResolveFlag::empty()) {
             Ok(file) => Ok(Some(file)),
             Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),

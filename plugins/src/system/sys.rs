@@ -90,6 +90,24 @@ fn sized(mut call: impl FnMut(*mut u8, usize) -> isize) -> nix::Result<Vec<u8>> 
     }
 }
 
+/// Loads a module from a file, which the kernel unpacks if it is packed (finit_module(2)).
+pub(super) fn load_module(file: BorrowedFd<'_>, parameters: &CStr, packed: bool) -> nix::Result<()> {
+    const COMPRESSED_FILE: libc::c_int = 4;
+    let flags = if packed { COMPRESSED_FILE } else { 0 };
+    // SAFETY: the parameters are terminated, and the kernel copies them.
+    let result =
+        unsafe { libc::syscall(libc::SYS_finit_module, file.as_raw_fd(), parameters.as_ptr(), flags) };
+    Errno::result(result).map(drop)
+}
+
+/// Loads a module from memory (init_module(2)).
+pub(super) fn load_module_image(image: &[u8], parameters: &CStr) -> nix::Result<()> {
+    // SAFETY: pointer and length are those of a live slice, the parameters are terminated; the kernel copies both.
+    let result =
+        unsafe { libc::syscall(libc::SYS_init_module, image.as_ptr(), image.len(), parameters.as_ptr()) };
+    Errno::result(result).map(drop)
+}
+
 /// What the system error of a start is raised by when it was the chroot that failed.
 const CHROOT_FAILED: i32 = 1 << 16;
 

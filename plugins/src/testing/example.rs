@@ -4,6 +4,9 @@
 //! keys of a step, or with a cloud-config, before it perhaps a block ```` ```text before ```` with files that exist,
 //! and after it ```` ```text after ```` with those that then differ; ```` ```text commands ```` lists the commands
 //! that are run, one on a line.
+//!
+//! A block ```` ```text kernel ```` makes it a running machine: files of its kernel, each with its content on a line.
+//! Then ```` ```text modules ```` lists the modules that are loaded into it.
 
 use super::Machine;
 
@@ -19,9 +22,22 @@ pub fn check_example(key: &str, source: &str) {
     let uses_its_key = step.starts_with("#cloud-config") || step.contains(&format!("{key}:"));
     assert!(uses_its_key, "the example of keys/{key}.rs does not use its key");
     let machine = Machine::new(&block("text before").unwrap_or_default());
+    if let Some(kernel) = block("text kernel") {
+        machine.host.live_here();
+        for (path, content) in kernel.lines().filter_map(|line| line.split_once(' ')) {
+            machine.host.kernel_file(path, content);
+        }
+    }
     let outcome = machine.check(&step, &block("text after").unwrap_or_default());
     if let Some(commands) = block("text commands") {
         assert_eq!(outcome.commands.join("\n"), commands.trim_end(), "the commands of keys/{key}.rs");
+    }
+    if let Some(modules) = block("text modules") {
+        assert_eq!(
+            machine.host.take_modules().join("\n"),
+            modules.trim_end(),
+            "the modules of keys/{key}.rs"
+        );
     }
 }
 

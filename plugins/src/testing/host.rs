@@ -1,8 +1,9 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
 use crate::system::http::{Client, Request, Response, Settings};
-use crate::system::{Command, Host, Interrupted, Output, Owner};
+use crate::system::{Command, Host, Image, Interrupted, Module, Output, Owner, Refused};
 use anyhow::{Error, Result, bail};
+use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -29,6 +30,8 @@ struct State {
     refusals: Vec<(String, fn() -> Error)>,
     kernel: BTreeMap<PathBuf, Vec<u8>>,
     refused_parameters: BTreeSet<PathBuf>,
+    modules: Vec<String>,
+    refused_modules: BTreeMap<String, Errno>,
     links: BTreeMap<PathBuf, PathBuf>,
     variables: HashMap<String, OsString>,
     owners: HashMap<(u64, u64), Owner>,
@@ -70,6 +73,16 @@ impl FakeHost {
     /// From now on the kernel takes no value for this parameter, a file below `/proc/sys`.
     pub fn refuse_parameter(&self, path: &str) {
         self.state().refused_parameters.insert(path.into());
+    }
+
+    /// From now on the kernel refuses this module.
+    pub fn refuse_module(&self, name: &str, errno: Errno) {
+        self.state().refused_modules.insert(name.to_owned(), errno);
+    }
+
+    /// The modules that were loaded since the last call, with their parameters.
+    pub fn take_modules(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().modules)
     }
 
     /// Gives the kernel a link below `/proc` or `/sys`.
@@ -197,6 +210,24 @@ impl Host for FakeHost {
     fn pause(&self, duration: Duration) -> Result<(), Interrupted> {
         self.state().pauses.push(duration);
         Ok(())
+    }
+
+    /// The module is listed in `/proc/modules` afterwards.
+    fn load_module(&self, module: &Module) -> Result<bool> {
+        let mut state = self.state();
+        if let Some(errno) = state.refused_modules.get(module.name) {
+            return Err(Refused(*errno).into());
+        }
+        let kind = match module.image {
+            Image::File(_) => "",
+            Image::Packed(_) => " (packed)",
+            Image::Bytes(_) => " (bytes)",
+        };
+        let loaded = format!("{} {}", module.name, module.parameters);
+        state.modules.push(loaded.trim_end().to_owned() + kind);
+        let list = state.kernel.entry("/proc/modules".into()).or_default();
+        list.extend(format!("{} 16384 0 - Live 0x0000000000000000\n", module.name).bytes());
+        Ok(true)
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

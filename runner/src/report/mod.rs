@@ -116,7 +116,7 @@ pub struct EffectReport {
 impl EffectReport {
     /// Whether it was done to the running kernel.
     pub fn is_of_kernel(&self) -> bool {
-        self.action == Action::SetKernelParameter.as_str()
+        [Action::SetKernelParameter, Action::LoadModule].iter().any(|action| self.action == action.as_str())
     }
 }
 

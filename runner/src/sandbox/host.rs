@@ -3,7 +3,7 @@
 use anyhow::Result;
 use cosette_plugins::Host;
 use cosette_plugins::system::http::{Request, Response};
-use cosette_plugins::system::{Command, Interrupted, Output, Owner};
+use cosette_plugins::system::{Command, Interrupted, Module, Output, Owner};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::BorrowedFd;
@@ -14,7 +14,8 @@ use std::time::{Duration, SystemTime};
 /// What the kernel shows for an id that does not exist in the user namespace (see user_namespaces(7)).
 pub(super) const OVERFLOW: u32 = 65534;
 
-/// A host that leaves the running kernel alone: parameters that are set are remembered only.
+/// A host that leaves the running kernel alone: parameters that are set are remembered only, and
+/// modules are not loaded.
 ///
 /// Where not all ids exist, so is the owner that a file cannot get, and files of ids that do not exist count as
 /// those of root. Everything else is the other host's.
@@ -92,6 +93,11 @@ impl<H: Host> Host for ViewHost<H> {
         Ok(())
     }
 
+    /// It counts as loaded.
+    fn load_module(&self, _: &Module) -> Result<bool> {
+        Ok(true)
+    }
+
     fn kernel_dir(&self, path: &Path) -> Result<Option<Vec<OsString>>> {
         self.host.kernel_dir(path)
     }
@@ -161,6 +167,10 @@ mod tests {
         }
 
         fn set_kernel_parameter(&self, _: &Path, _: &str) -> Result<()> {
+            unreachable!()
+        }
+
+        fn load_module(&self, _: &Module) -> Result<bool> {
             unreachable!()
         }
 

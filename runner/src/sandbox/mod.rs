@@ -9,7 +9,7 @@
 //! - **Files.** Every directory below the root is an overlay whose upper layer is a tmpfs of at most a quarter
 //!   of the memory. What the kernel refuses as a lower layer is bound read-only, and [`View::notes`] says so.
 //! - **The kernel.** `/sys` and the writable parts of `/proc` are read-only, but for the host name;
-//!   what a stage sets by `sysctl` is pretended. The user
+//!   what a stage does by `sysctl` and `modules` is pretended. The user
 //!   namespace is there for root too, with every id mapped to itself: loading modules, setting the clock,
 //!   mounting disks and making device nodes are refused by the kernel, everything else works. A restart or
 //!   shut-down ends the view.
