@@ -44,11 +44,13 @@ fn schema() -> Value {
             for name in field.names {
                 let mut property = described(value_of(field), &line(field.docs));
                 add_example(&mut property, name, &docs);
-                let both = match properties.remove(*name) {
-                    Some(other) if other != property => json!({ "allOf": [other, property] }),
-                    _ => property,
+                // A key of several modules means the same to all of them, or must suit each.
+                let property = match properties.remove(*name) {
+                    Some(other) if same_but_for_examples(&other, &property) => other,
+                    Some(other) => json!({ "allOf": [other, property] }),
+                    None => property,
                 };
-                properties.insert((*name).to_owned(), both);
+                properties.insert((*name).to_owned(), property);
             }
         }
     }
@@ -75,6 +77,15 @@ fn schema() -> Value {
     })
 }
 
+fn same_but_for_examples(one: &Value, other: &Value) -> bool {
+    let without = |value: &Value| {
+        let mut value = value.clone();
+        value.as_object_mut().map(|keys| keys.remove("examples"));
+        value
+    };
+    without(one) == without(other)
+}
+
 fn stages() -> Map<String, Value> {
     let mut stages = Map::new();
     for (name, docs) in STAGES {
@@ -92,7 +103,7 @@ fn step() -> Value {
     for plugin in keys::PLUGINS {
         let docs = documentation_of(&format!("keys/{}.rs", plugin.key));
         let mut property = described(of(&(plugin.shape)()), &first_paragraph(&docs));
-        property["markdownDescription"] = json!(without_trees(&docs));
+        property["markdownDescription"] = json!(prose(&docs));
         add_example(&mut property, plugin.key, &docs);
         properties.insert(plugin.key.to_owned(), property);
     }
@@ -104,13 +115,10 @@ fn step() -> Value {
     })
 }
 
-/// A documentation without the blocks that show trees and commands.
-fn without_trees(docs: &str) -> String {
-    let mut parts = docs.split("```text");
-    let first = parts.next().unwrap_or_default().to_owned();
-    let rest = parts.map(|part| part.split_once("```").map_or("", |(_, behind)| behind.trim_start()));
-    let text = first.trim_end().to_owned() + "\n\n" + &rest.collect::<String>();
-    text.trim().to_owned()
+/// A documentation without its blocks: editors show the example beside it, and trees are long.
+fn prose(docs: &str) -> String {
+    let parts = docs.split("```").step_by(2).map(str::trim).filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join("\n\n")
 }
 
 /// Adds the value that the key has in the YAML of a documentation.
@@ -247,7 +255,7 @@ fn what_may_be_null_is_told_from_what_may_not() {
 }
 
 #[test]
-fn the_blocks_of_trees_are_left_out() {
+fn blocks_are_left_out_of_the_prose() {
     let docs = "A.\n\n```text before\n-- /a\n```\n\n```yaml\na: b\n```\n\n```text after\n-- /b\n```\n\nC.\n";
-    assert_eq!(without_trees(docs), "A.\n\n```yaml\na: b\n```\n\nC.");
+    assert_eq!(prose(docs), "A.\n\nC.");
 }
