@@ -103,7 +103,7 @@ impl Decode for Certificates {
     }
 
     fn shape() -> Shape {
-        Shape::text("certificate in PEM")
+        Shape::text("PEM certificate")
     }
 }
 
