@@ -25,6 +25,7 @@ pub mod system;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod time_sync;
 pub mod units;
 
 pub use context::Context;

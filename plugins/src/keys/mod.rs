@@ -18,6 +18,7 @@ mod sysctl;
 mod sysctl_file;
 pub(crate) mod systemctl;
 mod systemd_firstboot;
+mod timesyncd;
 mod users;
 
 use crate::Registered;
@@ -38,6 +39,7 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<users::Users>(),
     Registered::of::<authorized_keys::AuthorizedKeys>(),
     Registered::of::<modules::Modules>(),
+    Registered::of::<timesyncd::Timesyncd>(),
     Registered::of::<systemctl::Systemctl>(),
     Registered::of::<environment::Environment>(),
     Registered::of::<environment_file::EnvironmentFile>(),
