@@ -116,6 +116,12 @@ pub const MODULES: &[Module] = &[
     module("bootcmd", "boot", Frequency::Always, &["bootcmd"]),
     module("write_files", "boot", Frequency::Instance, &["write_files"])
         .when(|files| files.items().iter().any(|file| !is_deferred(file))),
+    module("growpart", "boot", Frequency::Always, &["growpart"]),
+    module("resizefs", "boot", Frequency::Always, &["resize_rootfs"]),
+    module("disk_setup", "boot", Frequency::Lasting, &["device_aliases", "disk_setup", "fs_setup"])
+        .called_by(&["disk_setup", "fs_setup"]),
+    module("mounts", "boot", Frequency::Instance, &["mounts", "mount_default_fields", "swap"])
+        .called_by(&["mounts", "swap"]),
     module("update_etc_hosts", "boot", Frequency::Always, &["manage_etc_hosts", "fqdn", "hostname"])
         .called_by(&["manage_etc_hosts"]),
     module("resolv_conf", "boot", Frequency::Instance, &["manage_resolv_conf", "resolv_conf"]),

@@ -3,13 +3,21 @@
 //! A module is a [`Plugin`](crate::Plugin) whose configuration is the map of the keys that it reads. Which keys
 //! those are, and in which stage and how often it runs, says the table in [`cosette_schema::cloud_config`].
 
+#[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests make disks and look at them from outside")]
+mod against_disks;
 mod bootcmd;
 mod ca_certs;
+mod devices;
+mod disk_setup;
 mod distribution;
+mod growpart;
 mod keyboard;
 mod locale;
+mod mounts;
 mod once;
 mod program;
+mod resizefs;
 mod resolv_conf;
 mod runcmd;
 mod script;
@@ -27,6 +35,10 @@ pub(crate) use once::{Once, Recorded};
 pub const PLUGINS: &[Registered] = &[
     Registered::of::<bootcmd::Bootcmd>(),
     Registered::of::<write_files::WriteFiles>(),
+    Registered::of::<growpart::Growpart>(),
+    Registered::of::<resizefs::Resizefs>(),
+    Registered::of::<disk_setup::DiskSetup>(),
+    Registered::of::<mounts::Mounts>(),
     Registered::of::<update_etc_hosts::UpdateEtcHosts>(),
     Registered::of::<resolv_conf::ResolvConf>(),
     Registered::of::<ca_certs::CaCerts>(),
