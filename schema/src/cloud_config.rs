@@ -128,10 +128,28 @@ pub const MODULES: &[Module] = &[
     module("ca_certs", "boot", Frequency::Instance, &["ca_certs", "ca-certs"]),
     module("keyboard", "boot", Frequency::Instance, &["keyboard"]),
     module("locale", "boot", Frequency::Instance, &["locale", "locale_configfile"]),
+    module("ntp", "boot", Frequency::Instance, &["ntp"]),
     module("timezone", "boot", Frequency::Instance, &["timezone"]),
+    module(
+        "package_update_upgrade_install",
+        "network.after",
+        Frequency::Lasting,
+        &[
+            "packages",
+            "package_update",
+            "apt_update",
+            "package_upgrade",
+            "apt_upgrade",
+            "package_reboot_if_required",
+            "apt_reboot_if_required",
+        ],
+    ),
     module("write_files_deferred", "network.after", Frequency::Instance, &["write_files"])
         .when(|files| files.items().iter().any(is_deferred)),
     module("runcmd", "network.after", Frequency::AtMostOnce, &["runcmd"]),
+    module("phone_home", "network.after", Frequency::Lasting, &["phone_home"]),
+    module("final_message", "network.after", Frequency::Always, &["final_message"]),
+    module("power_state_change", "network.after", Frequency::AtMostOnce, &["power_state"]),
 ];
 
 /// Whether a file of `write_files` is to wait for the users and packages to be there.

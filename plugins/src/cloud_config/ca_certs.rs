@@ -236,11 +236,8 @@ mod tests {
     fn a_program_that_fails_is_an_error_with_its_last_words() {
         let machine = Machine::new("");
         machine.host.answer("update-ca", 1, "one\nread-only file system\n");
-        assert!(
-            machine
-                .apply(&config(PEM))
-                .messages()
-                .contains("`update-ca-certificates` ended with status 1: read-only file system")
-        );
+        assert!(machine.apply(&config(PEM)).messages().contains(
+            "`update-ca-certificates` ended with status 1; the end of its output:\none\nread-only file system"
+        ));
     }
 }

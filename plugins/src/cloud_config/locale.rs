@@ -174,7 +174,7 @@ mod tests {
         let outcome = machine.apply("#cloud-config\nlocale: xx_XX\nlocale_configfile: /etc/lang");
         assert_eq!(
             outcome.messages(),
-            "Error: test.yaml:2:9: `localedef -i xx_XX -f UTF-8 xx_XX` ended with status 4: \
+            "Error: test.yaml:2:9: `localedef -i xx_XX -f UTF-8 xx_XX` ended with status 4; the end of its output:\n\
              cannot open locale definition file `xx_XX'\n"
         );
         machine.assert_tree("-- /etc/lang\nLANG=xx_XX\n");

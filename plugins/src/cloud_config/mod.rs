@@ -11,11 +11,16 @@ mod ca_certs;
 mod devices;
 mod disk_setup;
 mod distribution;
+mod final_message;
 mod growpart;
 mod keyboard;
 mod locale;
 mod mounts;
+mod ntp;
 mod once;
+mod package_update_upgrade_install;
+mod phone_home;
+mod power_state_change;
 mod program;
 mod resizefs;
 mod resolv_conf;
@@ -44,9 +49,14 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<ca_certs::CaCerts>(),
     Registered::of::<keyboard::Keyboard>(),
     Registered::of::<locale::Locale>(),
+    Registered::of::<ntp::Ntp>(),
     Registered::of::<timezone::Timezone>(),
+    Registered::of::<package_update_upgrade_install::PackageUpdateUpgradeInstall>(),
     Registered::of::<write_files_deferred::WriteFilesDeferred>(),
     Registered::of::<runcmd::Runcmd>(),
+    Registered::of::<phone_home::PhoneHome>(),
+    Registered::of::<final_message::FinalMessage>(),
+    Registered::of::<power_state_change::PowerStateChange>(),
 ];
 
 #[cfg(test)]

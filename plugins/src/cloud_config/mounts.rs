@@ -232,8 +232,8 @@ mod tests {
             .apply("#cloud-config\nmounts: [[vdb, /a], [vdc, /b, auto, defaults], [vdd, /c], [sde, /d, auto, noauto]]");
         assert_eq!(
             outcome.messages(),
-            "Warning: test.yaml:2:10: `mount /a` ended with status 32: mount: /a: can't find /dev/vdb.\n\
-             Error: test.yaml:2:21: `mount /b` ended with status 32: mount: /b: can't find /dev/vdc.\n"
+            "Warning: test.yaml:2:10: `mount /a` ended with status 32; the end of its output:\nmount: /a: can't find /dev/vdb.\n\
+             Error: test.yaml:2:21: `mount /b` ended with status 32; the end of its output:\nmount: /b: can't find /dev/vdc.\n"
         );
         assert_eq!(outcome.commands, ["mount /a", "mount /b", "mount /c"]);
     }

@@ -1,6 +1,7 @@
 //! Programs of the root that modules call.
 
 use crate::System;
+use crate::command_output::{ending, excerpt};
 use crate::system::{Command, NoProgram, Output};
 use anyhow::{Context as _, Result, bail};
 
@@ -17,9 +18,17 @@ pub(super) fn must_succeed(sys: &System, label: &str, command: Command) -> Resul
     }
 }
 
-/// Runs a program that may fail, and tells how it ended. Nothing is returned in a plan.
+/// Runs a program that only looks, and that may fail. Nothing is returned in a plan.
 pub(super) fn ask(sys: &System, words: &[&str]) -> Result<Option<Output>> {
-    sys.run(&command(words))
+    sys.ask(&command(words))
+}
+
+/// What a program wrote that only looks, and that must succeed. Nothing is returned in a plan.
+pub(super) fn answer(sys: &System, words: &[&str]) -> Result<Option<String>> {
+    match ask(sys, words)? {
+        Some(output) if !output.success() => bail!("`{}` {}", words.join(" "), failure(&output)),
+        output => Ok(output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned())),
+    }
 }
 
 /// Adds to an error about a program that is missing what would bring it.
@@ -30,11 +39,8 @@ pub(super) fn remedy<T>(result: Result<T>, remedy: &'static str) -> Result<T> {
     }
 }
 
-/// How a program ended, and the last line that it wrote.
 fn failure(output: &Output) -> String {
-    let said = String::from_utf8_lossy(&output.tail);
-    let said = said.trim().lines().last().unwrap_or("it said nothing").replace(char::is_control, " ");
-    format!("ended with status {}: {said}", output.status)
+    ending(output.status, &excerpt(&String::from_utf8_lossy(&output.tail)))
 }
 
 fn command(words: &[&str]) -> Command {

@@ -141,7 +141,7 @@ mod tests {
             "resize2fs 1.47\nresize2fs: Permission denied to resize filesystem\n",
         );
         assert!(machine.apply(TRUE).messages().ends_with(
-            "`resize2fs /dev/vda1` ended with status 1: resize2fs: Permission denied to resize filesystem\n"
+            "`resize2fs /dev/vda1` ended with status 1; the end of its output:\nresize2fs 1.47\nresize2fs: Permission denied to resize filesystem\n"
         ));
     }
 }

@@ -7,7 +7,7 @@ mod pins;
 #[cfg(test)]
 mod real_apt;
 
-pub(crate) use manager::Manager;
+pub(crate) use manager::{Family, Manager};
 pub(crate) use pins::pin;
 
 use crate::command_output::{ending, excerpt, without_credentials};

@@ -1,6 +1,6 @@
 //! Tables of partitions.
 
-use super::super::program::{must_succeed, run};
+use super::super::program::{answer, must_succeed, run};
 use super::{Fate, Signature, refuse_mounted, settle};
 use crate::System;
 use crate::cloud_config::devices::Device;
@@ -202,8 +202,7 @@ impl Disk {
         if signature.table.as_deref() != Some(self.table_type.as_str()) {
             return Ok(false);
         }
-        let Some(output) = run(sys, &["sfdisk", "--dump", path])? else { return Ok(true) };
-        let text = String::from_utf8_lossy(&output.stdout);
+        let Some(text) = answer(sys, &["sfdisk", "--dump", path])? else { return Ok(true) };
         let types = text.lines().filter_map(|line| {
             let (_, rest) = line.split_once("type=")?;
             Some(rest.split(',').next().unwrap_or_default().trim().to_ascii_uppercase())

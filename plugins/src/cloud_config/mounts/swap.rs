@@ -1,7 +1,7 @@
 //! A swap file: how large it is, and how it is made so that it is never there by half.
 
 use super::super::devices::Mount;
-use super::super::program::{remedy, run};
+use super::super::program::{answer, remedy, run};
 use super::Swap;
 use crate::System;
 use crate::path::AbsolutePath;
@@ -124,8 +124,7 @@ fn size(sys: &System, swap: &Swap, free: u64) -> Result<Option<u64>> {
 /// How many bytes are free below a directory; nothing in a plan.
 fn free(sys: &System, directory: &Path) -> Result<Option<u64>> {
     let directory = directory.display().to_string();
-    let Some(output) = run(sys, &["df", "-Pk", &directory])? else { return Ok(None) };
-    let text = String::from_utf8_lossy(&output.stdout);
+    let Some(text) = answer(sys, &["df", "-Pk", &directory])? else { return Ok(None) };
     let kib = text.lines().nth(1).and_then(|line| line.split_ascii_whitespace().nth(3)?.parse::<u64>().ok());
     kib.map(|kib| kib.saturating_mul(1024)).map(Some).context("`df` does not say how much space is free")
 }
