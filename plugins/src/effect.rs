@@ -58,6 +58,8 @@ pub enum Action {
     SetAttributes,
     /// A command was run.
     Run,
+    /// A repository was cloned, or brought to another commit.
+    Checkout,
     /// The name of the running machine was set.
     SetHostname,
     /// A parameter of the running kernel was set.
@@ -81,6 +83,7 @@ impl Action {
             Self::Remove => "remove",
             Self::SetAttributes => "set-attributes",
             Self::Run => "run",
+            Self::Checkout => "checkout",
             Self::SetHostname => "set-hostname",
             Self::SetKernelParameter => "set-kernel-parameter",
             Self::LoadModule => "load-module",

@@ -12,6 +12,7 @@ pub mod context;
 pub mod effect;
 pub mod env_file;
 pub mod facts;
+mod git;
 pub mod kernel_modules;
 pub mod keys;
 mod packages;

@@ -9,6 +9,7 @@ mod ensure_entities;
 mod environment;
 mod environment_file;
 pub(crate) mod files;
+mod git;
 pub(crate) mod hostname;
 mod links;
 mod modules;
@@ -27,6 +28,7 @@ use crate::Registered;
 /// commands run, and commands run before users are made.
 pub const PLUGINS: &[Registered] = &[
     Registered::of::<dns::Dns>(),
+    Registered::of::<git::Git>(),
     Registered::of::<ensure_entities::EnsureEntities>(),
     Registered::of::<directories::Directories>(),
     Registered::of::<files::Files>(),

@@ -1,55 +1,17 @@
 //! With the real apt and a repository of two versions of a tiny package, in a throw-away view of this machine.
 #![allow(clippy::disallowed_methods, reason = "tests make and look at real files and processes")]
 
-use crate::facts::Facts;
-use crate::system::{Live, Mode};
-use crate::{Context, System, keys};
-use cosette_schema::yaml::{self, Value};
-use cosette_schema::{Decode as _, Findings, Origin, Spanned};
+use crate::testing::View;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
 
-/// This machine with a tmpfs over it, for as long as this lives.
-struct View(tempfile::TempDir);
+/// A view with a repository of its own.
+struct Debian(View);
 
-impl View {
-    /// Nothing, said loudly, where that is not possible.
-    fn new() -> Option<Self> {
-        let view = Self(tempfile::tempdir().unwrap());
-        let at = |name: &str| view.0.path().join(name).display().to_string();
-        let possible = nix::unistd::geteuid().is_root()
-            && Path::new("/usr/bin/apt-get").exists()
-            && runs("mount", &["-t", "tmpfs", "none", &at("")])
-            && ["upper", "work", "root"].iter().all(|name| std::fs::create_dir(at(name)).is_ok())
-            && runs(
-                "mount",
-                &[
-                    "-t",
-                    "overlay",
-                    "-o",
-                    &format!("lowerdir=/,upperdir={},workdir={}", at("upper"), at("work")),
-                    "none",
-                    &at("root"),
-                ],
-            )
-            && runs("mount", &["--bind", "/dev", &at("root/dev")]);
-        if !possible {
-            writeln!(std::io::stderr(), "SKIPPED: packages with the real apt: needs root, overlayfs and apt")
-                .unwrap();
-            return None;
-        }
-        Some(view)
-    }
-
-    fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join("root").join(path.trim_start_matches('/'))
-    }
-
+impl Debian {
     /// Adds a version of the package to the repository, and makes it the only one of the system.
     fn publish(&self, version: &str) {
-        let (tree, repository) = (self.path(&format!("/build-{version}")), self.path("/repository"));
+        let (tree, repository) = (self.0.path(&format!("/build-{version}")), self.0.path("/repository"));
         std::fs::create_dir_all(tree.join("DEBIAN")).unwrap();
         std::fs::create_dir_all(&repository).unwrap();
         let control = format!(
@@ -66,34 +28,22 @@ impl View {
         let mut index =
             std::fs::OpenOptions::new().create(true).append(true).open(repository.join("Packages")).unwrap();
         write!(index, "{control}Filename: ./{name}\nSize: {}\nSHA256: {hash}\n\n", content.len()).unwrap();
-        let _ = std::fs::remove_dir_all(self.path("/etc/apt/sources.list.d"));
-        std::fs::write(self.path("/etc/apt/sources.list"), "deb [trusted=yes] file:/repository ./\n")
+        let _ = std::fs::remove_dir_all(self.0.path("/etc/apt/sources.list.d"));
+        std::fs::write(self.0.path("/etc/apt/sources.list"), "deb [trusted=yes] file:/repository ./\n")
             .unwrap();
     }
 
-    /// Applies the keys of a step; returns what was wrong and what was run.
+    /// Applies the keys of a step; returns what was wrong and what was changed.
     fn apply(&self, step: &str) -> (String, Vec<String>) {
-        let sys = System::new(&self.path("/"), Arc::new(Live), Mode::Apply).unwrap();
-        let origin = Origin::new("test.yaml");
-        let mut findings = Findings::new(origin.clone());
-        let Value::Map(fields) = yaml::parse(step, &mut findings).unwrap().value else { panic!("no map") };
-        let facts = Facts::new(&sys);
-        let cx = Context::new(&origin, &facts, &[]);
-        for (key, value) in fields {
-            let key = Spanned::<String>::decode(&key, &mut findings).unwrap();
-            let plugin = keys::PLUGINS.iter().find(|plugin| plugin.key == key.value).unwrap();
-            let plugin = (plugin.decode)(&value, &mut findings).unwrap();
-            cx.attempt(key.span, plugin.apply(&cx, &sys));
-        }
-        let messages = cx.into_findings().iter().map(ToString::to_string).collect();
-        let changed = sys.take_effects().into_iter().filter(|effect| effect.changed);
-        (messages, changed.map(|effect| effect.target).collect())
+        let outcome = self.0.apply(step);
+        let changed = outcome.effects.iter().filter(|effect| effect.changed);
+        (outcome.messages(), changed.map(|effect| effect.target.clone()).collect())
     }
 
     /// The version that is installed.
     fn installed(&self) -> Option<String> {
         let mut query = Command::new("chroot");
-        query.arg(self.path("/")).args([
+        query.arg(self.0.path("/")).args([
             "dpkg-query",
             "-W",
             "-f",
@@ -105,19 +55,17 @@ impl View {
     }
 }
 
-impl Drop for View {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-R").arg("-l").arg(self.0.path()).output();
-    }
-}
-
 fn runs(program: &str, arguments: &[&str]) -> bool {
     Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }
 
 #[test]
 fn the_real_apt_installs_pins_upgrades_and_removes() {
-    let Some(view) = View::new() else { return };
+    let Some(view) = View::new("packages with the real apt", &["/usr/bin/apt-get", "/usr/bin/dpkg-deb"])
+    else {
+        return;
+    };
+    let view = Debian(view);
     view.publish("1.0");
     let fine = |step: &str, expected: &[&str]| {
         let (messages, changed) = view.apply(step);
@@ -132,9 +80,9 @@ fn the_real_apt_installs_pins_upgrades_and_removes() {
     fine(step, &["apt-get -y update", &format!("{INSTALL} cosette-probe")]);
     assert_eq!(view.installed().as_deref(), Some("1.0"));
     // Nothing is run, and nobody is asked: the repository is gone.
-    std::fs::rename(view.path("/repository"), view.path("/away")).unwrap();
+    std::fs::rename(view.0.path("/repository"), view.0.path("/away")).unwrap();
     fine(step, &[]);
-    std::fs::rename(view.path("/away"), view.path("/repository")).unwrap();
+    std::fs::rename(view.0.path("/away"), view.0.path("/repository")).unwrap();
 
     view.publish("2.0");
     fine("package_pins: {cosette-probe: 1.0}", &["/etc/apt/preferences.d/99-yip-pins"]);

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A program to run inside the root: standard input is empty unless it is given one, it leads its own process
 /// group, and its output is captured.
@@ -12,6 +13,7 @@ pub struct Command {
     program: OsString,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    limit: Option<Duration>,
     input: Vec<u8>,
 }
 
@@ -23,6 +25,7 @@ impl Command {
             program: program.into(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            limit: None,
             input: Vec::new(),
         }
     }
@@ -48,6 +51,17 @@ impl Command {
     pub fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
+    }
+
+    /// Ends it, with its children, when it has run for so long: that is the error [`TooSlow`].
+    pub fn at_most(mut self, limit: Duration) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// How long it may run, if that is limited.
+    pub fn limit(&self) -> Option<Duration> {
+        self.limit
     }
 
     /// What stands for it in reports.
@@ -142,3 +156,18 @@ impl fmt::Display for Interrupted {
 }
 
 impl std::error::Error for Interrupted {}
+
+/// The command had not ended when its time was over, and was killed with its process group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooSlow {
+    /// The time that it had.
+    pub limit: Duration,
+}
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it had not ended after {} s, and was stopped", self.limit.as_secs())
+    }
+}
+
+impl std::error::Error for TooSlow {}

@@ -1,12 +1,14 @@
 //! Changes to what stands in a directory, other than the content of files.
 
+use super::cause::Cause;
 use super::metadata::Attributes;
 use super::resolve::{Place, Route};
 use super::tree::{Found, absolute};
-use super::{Kind, Owner, System, diff};
+use super::{Kind, Mode, Owner, System, diff};
 use crate::Action;
 use crate::effect::Diff;
 use anyhow::{Context as _, Result, bail};
+use nix::fcntl::renameat;
 use std::path::Path;
 
 impl System {
@@ -107,6 +109,25 @@ impl System {
         remove().with_context(|| format!("cannot remove {}", path.display()))
     }
 
+    /// Gives a thing the name of another in the same directory, where nothing may stand but an empty directory. It
+    /// is no effect: it is how something that was made aside is there all at once.
+    pub fn take_place(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
+        let (from, to) = (absolute(from.as_ref()), absolute(to.as_ref()));
+        let rename = || -> Result<()> {
+            let name = from.file_name().context("a root has no name")?;
+            let route = Route { follow_last: false, any_link: false, parents: None };
+            let place = self.tree.resolve(&self.base, &to, route, &mut Vec::new())?;
+            let place = place.context("its directory is missing")?;
+            if self.mode() == Mode::Plan || from.parent() != to.parent() {
+                bail!("it cannot be moved there");
+            }
+            let handle = place.dir.handle()?;
+            renameat(handle, name, handle, place.name()?).map_err(Cause)?;
+            Ok(self.tree.touch(&place.dir)?)
+        };
+        rename().with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
+    }
+
     /// Sets mode and owner of what stands at the path; links are not followed, and have no mode. The setuid
     /// bit survives a change of owner.
     pub fn set_attributes(
@@ -168,8 +189,8 @@ fn wanted(found: &Found, mode: Option<u32>, owner: Option<Owner>) -> Attributes 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::system::File;
     use crate::system::scratch::{Scratch, is_root};
-    use crate::system::{File, Mode};
     use nix::sys::stat::umask;
     use std::os::unix::fs::MetadataExt;
 
@@ -193,6 +214,25 @@ mod tests {
         let modes = modes.map(|path| scratch.mode(path));
         assert_eq!(modes, [0o775, 0o1777, 0o700, 0o600, 0o775, 0o2775, 0o755]);
         assert_eq!(sys.take_effects().len(), 8);
+    }
+
+    #[test]
+    fn what_was_made_aside_takes_its_place_where_nothing_is_lost() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        for (name, mode) in [("/d/aside", 0o700), ("/d/empty", 0o755), ("/d/full/x", 0o755)] {
+            scratch.dir(name, mode);
+        }
+        assert!(sys.take_place("/d/aside", "/d/full").is_err());
+        assert!(sys.take_place("/d/aside", "/elsewhere").is_err());
+        assert!(scratch.plan().take_place("/d/aside", "/d/new").is_err());
+        sys.take_place("/d/aside", "/d/empty").unwrap();
+        assert_eq!(
+            (scratch.names("/d"), scratch.mode("/d/empty")),
+            (vec!["empty".into(), "full".into()], 0o700)
+        );
+        sys.take_place("/d/empty", "/d/new").unwrap();
+        assert!(sys.take_effects().is_empty());
     }
 
     #[test]

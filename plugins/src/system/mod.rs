@@ -33,7 +33,7 @@ mod temporary;
 mod tree;
 mod write;
 
-pub use command::{Command, Interrupted, NoChroot, NoProgram, Output};
+pub use command::{Command, Interrupted, NoChroot, NoProgram, Output, TooSlow};
 pub use file::File;
 pub use host::Host;
 pub use live::Live;
@@ -226,6 +226,11 @@ impl System {
         }
         self.push(Action::SetHostname, name.to_owned(), changed, None);
         Ok(changed)
+    }
+
+    /// Records what a program has done, where several commands are one thing to a person, or has found done.
+    pub fn done(&self, action: Action, target: String, changed: bool) {
+        self.push(action, target, changed, None);
     }
 
     fn record(&self, action: Action, path: &Path, changed: bool, diff: Option<Diff>) {

@@ -3,7 +3,7 @@
 
 use super::cause::Cause;
 use super::stop::Request;
-use super::{Command, Interrupted, NoChroot, NoProgram, Output, sys};
+use super::{Command, Interrupted, NoChroot, NoProgram, Output, TooSlow, sys};
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
@@ -37,24 +37,34 @@ pub(super) fn run(root: &Path, command: &Command, request: &Request, grace: Dura
         return Err(Interrupted { signal }.into());
     }
     let mut running = Running::start(root, command)?;
+    let deadline = command.limit().map(|limit| (limit, Instant::now() + limit));
+    let mut late = None;
     let mut kill_at: Option<Instant> = None;
     loop {
-        if kill_at.is_none() && request.signal().is_some() {
-            running.signal_group(Signal::SIGTERM);
-            kill_at = Some(Instant::now() + grace);
+        if kill_at.is_none() {
+            late = deadline.filter(|(_, at)| *at <= Instant::now()).map(|(limit, _)| TooSlow { limit });
+            if late.is_some() || request.signal().is_some() {
+                running.signal_group(Signal::SIGTERM);
+                kill_at = Some(Instant::now() + grace);
+            }
         }
         if kill_at.is_some_and(|at| at <= Instant::now()) {
             running.signal_group(Signal::SIGKILL);
         }
-        let ended = running.wait_for_news(if kill_at.is_none() { Some(request) } else { None }, kill_at)?;
+        let wake_at = kill_at.or(deadline.map(|(_, at)| at));
+        let ended = running.wait_for_news(if kill_at.is_none() { Some(request) } else { None }, wake_at)?;
         if !ended {
             continue;
         }
-        if let Some(signal) = request.signal() {
+        let killed = match request.signal() {
+            Some(signal) => Some(Interrupted { signal }.into()),
+            None => late.map(anyhow::Error::from),
+        };
+        if let Some(killed) = killed {
             // Before the leader is reaped, so that the number of the group cannot be another's yet.
             running.signal_group(Signal::SIGKILL);
             running.finish()?;
-            return Err(Interrupted { signal }.into());
+            return Err(killed);
         }
         return running.finish();
     }
@@ -393,6 +403,19 @@ mod tests {
             let error = run(Path::new("/"), &command, &request, Duration::from_millis(200)).unwrap_err();
             assert_eq!(format!("{error:#}"), "stopped by SIGINT");
         });
+    }
+
+    #[test]
+    fn a_command_whose_time_is_over_is_killed_with_its_children() {
+        let started = Instant::now();
+        let limit = Duration::from_millis(100);
+        let command = Command::shell("test", "(trap '' TERM; sleep 61) & wait").at_most(limit);
+        let error = run(Path::new("/"), &command, &Request::new(), Duration::from_millis(100)).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&TooSlow { limit }));
+        assert!(started.elapsed() < Duration::from_secs(30));
+        assert!(run(Path::new("/"), &command, &Request::new(), GRACE).is_err());
+        let quick = Command::shell("test", "exit 3").at_most(Duration::from_secs(60));
+        assert_eq!(run(Path::new("/"), &quick, &Request::new(), GRACE).unwrap().status, 3);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! The module documentation of `keys/KEY.rs` or `cloud_config/MODULE.rs` holds a block ```` ```yaml ```` with the
 //! keys of a step, or with a cloud-config, before it perhaps a block ```` ```text before ```` with files that exist,
 //! and after it ```` ```text after ```` with those that then differ; ```` ```text commands ```` lists the commands
-//! that are run, one on a line.
+//! that are run, one on a line. Hidden lines `<!-- answer: PART: OUTPUT -->` say what commands that contain PART
+//! answer.
 //!
 //! A block ```` ```text kernel ```` makes it a running machine: files of its kernel, each with its content on a line.
 //! Then ```` ```text modules ```` lists the modules that are loaded into it.
@@ -27,6 +28,10 @@ pub fn check_example(key: &str, source: &str) {
         for (path, content) in kernel.lines().filter_map(|line| line.split_once(' ')) {
             machine.host.kernel_file(path, content);
         }
+    }
+    for answer in documentation.lines().filter_map(|line| line.strip_prefix("<!-- answer: ")) {
+        let (part, output) = answer.trim_end_matches(" -->").split_once(": ").expect("`PART: OUTPUT`");
+        machine.host.answer(part, 0, output);
     }
     let outcome = machine.check(&step, &block("text after").unwrap_or_default());
     if let Some(commands) = block("text commands") {

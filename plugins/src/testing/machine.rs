@@ -100,25 +100,30 @@ impl Machine {
     }
 
     fn run(&self, step: &str, mode: Mode) -> Outcome {
-        let sys = self.system(mode);
-        let facts = Facts::new(&sys);
-        let origin = Origin::new("test.yaml");
-        let mut findings = Vec::new();
-        for (plugins, fields) in steps(step, &origin, &mut findings) {
-            let mut found = Findings::new(origin.clone());
-            let cx = Context::new(&origin, &facts, &fields);
-            for plugin in plugins {
-                for (key, value) in fields.iter().filter(|(key, _)| key.value == plugin.key) {
-                    if let Some(instance) = (plugin.decode)(value, &mut found) {
-                        cx.attempt(key.span, instance.apply(&cx, &sys));
-                    }
+        let outcome = apply_to(&self.system(mode), step);
+        Outcome { commands: self.host.take_commands(), ..outcome }
+    }
+}
+
+/// Applies the keys of a step, as [`Machine::apply`] does, to any system. Its commands are not known.
+pub fn apply_to(sys: &System, step: &str) -> Outcome {
+    let facts = Facts::new(sys);
+    let origin = Origin::new("test.yaml");
+    let mut findings = Vec::new();
+    for (plugins, fields) in steps(step, &origin, &mut findings) {
+        let mut found = Findings::new(origin.clone());
+        let cx = Context::new(&origin, &facts, &fields);
+        for plugin in plugins {
+            for (key, value) in fields.iter().filter(|(key, _)| key.value == plugin.key) {
+                if let Some(instance) = (plugin.decode)(value, &mut found) {
+                    cx.attempt(key.span, instance.apply(&cx, sys));
                 }
             }
-            findings.extend(found.into_vec());
-            findings.extend(cx.into_findings());
         }
-        Outcome { findings, effects: sys.take_effects(), commands: self.host.take_commands() }
+        findings.extend(found.into_vec());
+        findings.extend(cx.into_findings());
     }
+    Outcome { findings, effects: sys.take_effects(), commands: Vec::new() }
 }
 
 type Fields = Vec<(Spanned<String>, yaml::Node)>;

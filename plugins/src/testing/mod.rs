@@ -14,11 +14,13 @@ mod json;
 mod machine;
 mod server;
 mod tree;
+mod view;
 
 pub use certificates::{Authority, Identity};
 pub use example::{check_example, documentation};
 pub use host::FakeHost;
 pub use json::json;
-pub use machine::{Machine, Outcome};
+pub use machine::{Machine, Outcome, apply_to};
 pub use server::{Answer, Received, Server};
 pub use tree::Tree;
+pub use view::View;
