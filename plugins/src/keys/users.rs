@@ -452,7 +452,7 @@ mod tests {
             "passwd: '$6$CANARY:'",
             "passwd: [CANARY]",
             "passwd: {CANARY: CANARY}",
-            "ssh_authorized_keys: [CANARY, github:CANARY, ssh-rsa AAAACANARY, ssh-rsa CA-NARY]",
+            "ssh_authorized_keys: [CANARY, ssh-rsa AAAACANARY, ssh-rsa CA-NARY]",
             "ssh_authorized_keys: CANARY",
         ];
         let trees = [
