@@ -82,8 +82,8 @@ pub struct Module {
     pub keys: &'static [&'static str],
     /// Those of its keys that call for it: without one of them, nothing is to be done.
     pub calls: &'static [&'static str],
-    /// Whether the value of a key that calls for it leaves something to be done.
-    pub when: fn(&Node) -> bool,
+    /// Whether a key that calls for it leaves something to be done with its value.
+    pub when: fn(&str, &Node) -> bool,
 }
 
 const fn module(
@@ -92,7 +92,7 @@ const fn module(
     frequency: Frequency,
     keys: &'static [&'static str],
 ) -> Module {
-    Module { name, stage, frequency, keys, calls: keys, when: |_| true }
+    Module { name, stage, frequency, keys, calls: keys, when: |_, _| true }
 }
 
 impl Module {
@@ -102,7 +102,7 @@ impl Module {
     }
 
     /// The same, if the value of a key that calls for it is such.
-    const fn when(self, when: fn(&Node) -> bool) -> Self {
+    const fn when(self, when: fn(&str, &Node) -> bool) -> Self {
         Self { when, ..self }
     }
 }
@@ -113,9 +113,23 @@ impl Module {
 /// cloud-init's stage `init` is `boot` here, and `final` is `network.after`. The host name is set in `initramfs`, as
 /// yip does it, and modules of the stage `config` that do not need the network do not wait for it.
 pub const MODULES: &[Module] = &[
+    module(
+        "set_hostname",
+        "initramfs",
+        Frequency::Instance,
+        &[
+            "hostname",
+            "fqdn",
+            "prefer_fqdn_over_hostname",
+            "preserve_hostname",
+            "create_hostname_file",
+            "manage_etc_hosts",
+        ],
+    )
+    .called_by(&["hostname", "fqdn"]),
     module("bootcmd", "boot", Frequency::Always, &["bootcmd"]),
     module("write_files", "boot", Frequency::Instance, &["write_files"])
-        .when(|files| files.items().iter().any(|file| !is_deferred(file))),
+        .when(|_, files| files.items().iter().any(|file| !is_deferred(file))),
     module("growpart", "boot", Frequency::Always, &["growpart"]),
     module("resizefs", "boot", Frequency::Always, &["resize_rootfs"]),
     module("disk_setup", "boot", Frequency::Lasting, &["device_aliases", "disk_setup", "fs_setup"])
@@ -126,6 +140,29 @@ pub const MODULES: &[Module] = &[
         .called_by(&["manage_etc_hosts"]),
     module("resolv_conf", "boot", Frequency::Instance, &["manage_resolv_conf", "resolv_conf"]),
     module("ca_certs", "boot", Frequency::Instance, &["ca_certs", "ca-certs"]),
+    module("users_groups", "boot", Frequency::Instance, &["groups", "users", "user"]),
+    module(
+        "ssh",
+        "boot",
+        Frequency::Instance,
+        &["ssh_authorized_keys", "ssh_keys", "disable_root", "disable_root_opts", "users", "user"],
+    )
+    .called_by(&["ssh_authorized_keys", "ssh_keys"]),
+    module(
+        "set_passwords",
+        "boot",
+        Frequency::Instance,
+        &["password", "chpasswd", "ssh_pwauth", "users", "user"],
+    )
+    .called_by(&["password", "chpasswd", "ssh_pwauth"]),
+    module(
+        "ssh_import_id",
+        "network",
+        Frequency::Instance,
+        &["ssh_import_id", "ssh_authorized_keys", "disable_root", "disable_root_opts", "users", "user"],
+    )
+    .called_by(&["ssh_import_id", "ssh_authorized_keys", "users", "user"])
+    .when(|key, value| key == "ssh_import_id" || names_remote_keys(value)),
     module("keyboard", "boot", Frequency::Instance, &["keyboard"]),
     module("locale", "boot", Frequency::Instance, &["locale", "locale_configfile"]),
     module("ntp", "boot", Frequency::Instance, &["ntp"]),
@@ -145,20 +182,35 @@ pub const MODULES: &[Module] = &[
         ],
     ),
     module("write_files_deferred", "network.after", Frequency::Instance, &["write_files"])
-        .when(|files| files.items().iter().any(is_deferred)),
+        .when(|_, files| files.items().iter().any(is_deferred)),
     module("runcmd", "network.after", Frequency::AtMostOnce, &["runcmd"]),
     module("phone_home", "network.after", Frequency::Lasting, &["phone_home"]),
     module("final_message", "network.after", Frequency::Always, &["final_message"]),
     module("power_state_change", "network.after", Frequency::AtMostOnce, &["power_state"]),
 ];
 
-/// Whether a file of `write_files` is to wait for the users and packages to be there.
+/// Whether a file of `write_files` is to wait: for its owner and packages to be there, or for the network that its
+/// content comes from.
 pub fn is_deferred(file: &Node) -> bool {
     let Value::Map(keys) = &file.value else { return false };
-    let value = keys.iter().find(|(key, _)| key.text() == Some("defer"));
-    value.is_some_and(
-        |(_, value)| matches!(&value.value, Value::Scalar(scalar) if boolean(scalar) == Some(true)),
-    )
+    keys.iter().any(|(key, value)| match (key.text(), &value.value) {
+        (Some("defer"), Value::Scalar(scalar)) => boolean(scalar) == Some(true),
+        (Some("source"), _) => !value.is_null(),
+        _ => false,
+    })
+}
+
+/// Whether users, or keys for them, are described with keys that must be fetched. Once too often does no harm.
+fn names_remote_keys(value: &Node) -> bool {
+    match &value.value {
+        Value::List(items) => items.iter().any(names_remote_keys),
+        Value::Map(entries) => entries.iter().any(|(key, value)| {
+            matches!(key.text(), Some("ssh_import_id" | "ssh-import-id")) || names_remote_keys(value)
+        }),
+        Value::Scalar(scalar) => scalar.text.lines().any(|line| {
+            ["github:", "gitlab:", "http://", "https://"].iter().any(|start| line.trim().starts_with(start))
+        }),
+    }
 }
 
 /// All top-level keys of cloud-init, so that those that no module here reads are told from slips.
@@ -273,8 +325,9 @@ pub(crate) fn read(keys: &[(Spanned<String>, Node)], findings: &mut Findings) ->
     let mut stages: Vec<Stage> = Vec::new();
     for module in MODULES {
         let given = || keys.iter().filter(|(key, _)| module.keys.contains(&&*key.value));
-        let calls =
-            |key: &str, value: &Node| module.calls.contains(&key) && !value.is_null() && (module.when)(value);
+        let calls = |key: &str, value: &Node| {
+            module.calls.contains(&key) && !value.is_null() && (module.when)(key, value)
+        };
         let Some((first, _)) = given().find(|(key, value)| calls(key, value)) else { continue };
         let entries = given().map(|(key, value)| (key_node(key), value.clone())).collect();
         let name = |name: &str| Spanned { value: name.to_owned(), span: first.span };

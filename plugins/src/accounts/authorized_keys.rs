@@ -38,6 +38,17 @@ enum Entry<'t> {
 /// Allows keys in for a user: those that are written down and those that are to be fetched. What cannot be
 /// understood or had is reported one by one, and the others added.
 pub fn install(cx: &Context, sys: &System, user: &User, keys: &[Text]) -> Result<()> {
+    install_with_options(cx, sys, user, keys, "")
+}
+
+/// The same with options before each new key, such as `command="..."`.
+pub fn install_with_options(
+    cx: &Context,
+    sys: &System,
+    user: &User,
+    keys: &[Text],
+    options: &str,
+) -> Result<()> {
     let entries = lines(keys).filter_map(|(span, line)| {
         let entry = match Source::parse(line) {
             Some(source) => Entry::List(fetched(cx, sys, span, &cx.attempt(span, source)?)?),
@@ -45,7 +56,7 @@ pub fn install(cx: &Context, sys: &System, user: &User, keys: &[Text]) -> Result
         };
         Some((span, entry))
     });
-    add(cx, sys, user, entries.collect())
+    add(cx, sys, user, entries.collect(), options)
 }
 
 /// Allows in for a user the keys of users of GitHub and Launchpad: `gh:USER`, `lp:USER`.
@@ -54,10 +65,21 @@ pub fn import(cx: &Context, sys: &System, user: &User, ids: &[Text]) -> Result<(
         let source = cx.attempt(span, Source::parse_import(id))?;
         Some((span, Entry::List(fetched(cx, sys, span, &source)?)))
     });
-    add(cx, sys, user, entries.collect())
+    add(cx, sys, user, entries.collect(), "")
 }
 
-fn add(cx: &Context, sys: &System, user: &User, entries: Vec<(Span, Entry<'_>)>) -> Result<()> {
+/// Whether some of the keys are to be fetched, which needs the network.
+pub fn is_remote(keys: &Text) -> bool {
+    lines(std::slice::from_ref(keys)).any(|(_, line)| Source::parse(line).is_some())
+}
+
+fn add(
+    cx: &Context,
+    sys: &System,
+    user: &User,
+    entries: Vec<(Span, Entry<'_>)>,
+    options: &str,
+) -> Result<()> {
     let mut wanted = Vec::new();
     for (span, entry) in &entries {
         match entry {
@@ -93,7 +115,7 @@ fn add(cx: &Context, sys: &System, user: &User, entries: Vec<(Span, Entry<'_>)>)
         Some((_, content)) => content,
         None => Vec::new(),
     };
-    let after = with_keys(&before, &wanted);
+    let after = with_keys(&before, &wanted, options);
     sys.write(File::new(&path, after).mode(0o600).owner(user.owner))
         .with_context(|| format!("SSH keys of user `{who}`"))?;
     Ok(())
@@ -142,7 +164,7 @@ fn of_list<'t>(cx: &Context, span: Span, list: &'t str) -> Vec<KeyLine<'t>> {
 }
 
 /// The content of the file with the keys that are not in it at the end.
-fn with_keys(before: &[u8], wanted: &[KeyLine<'_>]) -> Vec<u8> {
+fn with_keys(before: &[u8], wanted: &[KeyLine<'_>], options: &str) -> Vec<u8> {
     let text = String::from_utf8_lossy(before);
     // Without this, `#` would pass for the options of a key that is commented out.
     let in_force = text.lines().map(str::trim).filter(|line| !line.starts_with('#'));
@@ -153,6 +175,10 @@ fn with_keys(before: &[u8], wanted: &[KeyLine<'_>]) -> Vec<u8> {
         if present.insert(key.identity) {
             if after.last().is_some_and(|last| *last != b'\n') {
                 after.push(b'\n');
+            }
+            if !options.is_empty() {
+                after.extend_from_slice(options.as_bytes());
+                after.push(b' ');
             }
             after.extend_from_slice(key.line.as_bytes());
             after.push(b'\n');
@@ -219,7 +245,7 @@ mod tests {
     fn add(before: &str, keys: &[&str]) -> String {
         let keys: Vec<_> = keys.iter().map(|key| KeyLine::parse(key).unwrap()).collect();
         assert!(keys.iter().all(KeyLine::is_whole));
-        String::from_utf8(with_keys(before.as_bytes(), &keys)).unwrap()
+        String::from_utf8(with_keys(before.as_bytes(), &keys, "")).unwrap()
     }
 
     #[test]
@@ -248,7 +274,7 @@ mod tests {
         assert_eq!(add(&before, &[A, B, A]), format!("{before}\n{A}\n"));
         assert_eq!(add("", &[A, B]), format!("{A}\n{B}\n"));
         let latin = b"# J\xf6rg\n";
-        assert!(with_keys(latin, &[KeyLine::parse(A).unwrap()]).starts_with(latin));
+        assert!(with_keys(latin, &[KeyLine::parse(A).unwrap()], "").starts_with(latin));
     }
 
     #[test]

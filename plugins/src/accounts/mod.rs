@@ -23,6 +23,7 @@ pub(crate) mod make_users;
 pub(crate) mod owner;
 pub mod password;
 mod remote_keys;
+pub(crate) mod set_passwords;
 mod skeleton;
 pub mod table;
 

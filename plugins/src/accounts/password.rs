@@ -26,7 +26,20 @@ const MOST_YESCRYPT_MEMORY: u64 = 64 << 20;
 
 /// A configured password. It is never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Password(String);
+pub struct Password {
+    text: String,
+    form: Form,
+}
+
+/// What the text of a password is.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Form {
+    /// What it looks like.
+    #[default]
+    Guessed,
+    PlainText,
+    Hash,
+}
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -36,7 +49,7 @@ impl fmt::Debug for Password {
 
 impl Decode for Password {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
-        String::decode(node, findings).map(Self)
+        String::decode(node, findings).map(|text| Self::from(&*text))
     }
 
     fn shape() -> Shape {
@@ -46,29 +59,52 @@ impl Decode for Password {
 
 impl From<&str> for Password {
     fn from(text: &str) -> Self {
-        Self(text.to_owned())
+        Self { text: text.to_owned(), form: Form::Guessed }
     }
 }
 
 impl Password {
+    /// The same text, which is known to be plain text.
+    pub fn as_plain_text(&self) -> Self {
+        Self { text: self.text.clone(), form: Form::PlainText }
+    }
+
+    /// The same text, which is known to be a hash.
+    pub fn as_hash(&self) -> Self {
+        Self { text: self.text.clone(), form: Form::Hash }
+    }
+
     /// Whether nothing was configured.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.text.is_empty()
     }
 
     /// The text as it was configured, for databases in which it is not hashed.
     pub fn as_written(&self) -> &str {
-        &self.0
+        &self.text
     }
 
-    /// Whether it is plain text, by yip's rule: what does not begin with `$` or `!` and is not `*`.
+    /// Whether it is plain text; where that is not known, by yip's rule: what does not begin with `$` or `!` and
+    /// is not `*`.
     pub fn is_plain_text(&self) -> bool {
-        !self.0.is_empty() && !self.0.starts_with(['$', '!']) && self.0 != "*"
+        match self.form {
+            Form::Guessed => !self.text.is_empty() && !self.text.starts_with(['$', '!']) && self.text != "*",
+            Form::PlainText => true,
+            Form::Hash => false,
+        }
     }
 
     /// What is doubtful about it.
     pub fn warning(&self) -> Option<&'static str> {
-        let hash = self.0.strip_prefix('$')?;
+        if self.form == Form::PlainText {
+            return None;
+        }
+        let Some(hash) = self.text.strip_prefix('$') else {
+            let is_none =
+                self.form == Form::Hash && !self.text.is_empty() && !self.text.starts_with(['!', '*']);
+            return is_none
+                .then_some("the password is given as a hash, but it is none: nobody can log in with it");
+        };
         let scheme = hash.split('$').next().unwrap_or_default();
         let known = ["1", "2a", "2b", "2y", "5", "6", "7", "y", "gy", "sm3", "sha1", "md5"];
         if known.contains(&scheme) && hash.matches('$').count() >= 2 {
@@ -83,18 +119,18 @@ impl Password {
     /// already, else its hash.
     pub fn store(&self, current: Option<&str>, host: &dyn Host) -> Result<String> {
         if !self.is_plain_text() {
-            check_value("password", &self.0)?;
-            return Ok(self.0.clone());
+            check_value("password", &self.text)?;
+            return Ok(self.text.clone());
         }
-        if self.0.len() > LONGEST_PLAIN_TEXT {
+        if self.text.len() > LONGEST_PLAIN_TEXT {
             bail!("the password has more than {LONGEST_PLAIN_TEXT} bytes: crypt(3) would refuse it");
         }
-        if self.0.chars().any(char::is_control) {
+        if self.text.chars().any(char::is_control) {
             bail!("the password holds a line break or another control character, which nobody can type");
         }
         match current {
-            Some(current) if verifies(&self.0, current) => Ok(current.to_owned()),
-            _ => hash(&self.0, host),
+            Some(current) if verifies(&self.text, current) => Ok(current.to_owned()),
+            _ => hash(&self.text, host),
         }
     }
 }

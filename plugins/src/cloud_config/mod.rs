@@ -4,8 +4,10 @@
 //! those are, and in which stage and how often it runs, says the table in [`cosette_schema::cloud_config`].
 
 #[cfg(test)]
+mod account;
 #[allow(clippy::disallowed_methods, reason = "tests make disks and look at them from outside")]
 mod against_disks;
+mod apart;
 mod bootcmd;
 mod ca_certs;
 mod devices;
@@ -14,6 +16,7 @@ mod distribution;
 mod final_message;
 mod growpart;
 mod keyboard;
+mod listed;
 mod locale;
 mod mounts;
 mod ntp;
@@ -24,10 +27,17 @@ mod power_state_change;
 mod program;
 mod resizefs;
 mod resolv_conf;
+mod rules;
 mod runcmd;
 mod script;
+mod set_hostname;
+mod set_passwords;
+mod ssh;
+mod ssh_import_id;
+mod sshd_config;
 mod timezone;
 mod update_etc_hosts;
+mod users_groups;
 mod write_files;
 mod write_files_deferred;
 
@@ -38,6 +48,7 @@ pub(crate) use once::{Once, Recorded};
 
 /// All modules. When they run is decided by the table of the schema.
 pub const PLUGINS: &[Registered] = &[
+    Registered::of::<set_hostname::SetHostname>(),
     Registered::of::<bootcmd::Bootcmd>(),
     Registered::of::<write_files::WriteFiles>(),
     Registered::of::<growpart::Growpart>(),
@@ -47,6 +58,10 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<update_etc_hosts::UpdateEtcHosts>(),
     Registered::of::<resolv_conf::ResolvConf>(),
     Registered::of::<ca_certs::CaCerts>(),
+    Registered::of::<users_groups::UsersGroups>(),
+    Registered::of::<ssh::Ssh>(),
+    Registered::of::<set_passwords::SetPasswords>(),
+    Registered::of::<ssh_import_id::SshImportId>(),
     Registered::of::<keyboard::Keyboard>(),
     Registered::of::<locale::Locale>(),
     Registered::of::<ntp::Ntp>(),

@@ -116,8 +116,14 @@ impl Once {
             if path.starts_with("/usr/local/") && !sys.exists("/usr/local")? {
                 continue;
             }
-            let file = File::new(path, text.as_bytes()).mode(0o600).durable();
-            match sys.write(file) {
+            let write = || {
+                // Left to the file, the directories would be closed to others.
+                if let Some(directory) = Path::new(&path).parent() {
+                    sys.create_dir(directory, None, None)?;
+                }
+                sys.write(File::new(&path, text.as_bytes()).mode(0o600).durable())
+            };
+            match write() {
                 Ok(_) => return Ok(()),
                 Err(error) => result = Err(error),
             }

@@ -14,6 +14,8 @@
 //! ```
 //!
 //! ```text after
+//! -- /etc/hostname
+//! web
 //! -- /etc/hosts
 //! # static names
 //! 127.0.0.1 localhost

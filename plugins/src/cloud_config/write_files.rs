@@ -29,7 +29,7 @@
 //! ```
 //!
 //! ```text after
-//! -- /etc/app/ 0750 0:400
+//! -- /etc/app/ 0755 0:400
 //! -- /etc/app/app.conf 0640 0:400
 //! mode = fast
 //! -- /usr/local/bin/app 0755
@@ -41,8 +41,9 @@
 //! ```
 //!
 //! Without `permissions` and `owner` a file gets mode 0644 and belongs to root, also one that exists. A file with
-//! `defer: true` is written in `network.after` instead, where its owner may be a user who is only made by now. Content is never
-//! a template here: use `files` in a step of `stages:` for that.
+//! `defer: true` is written in `network.after` instead, where its owner may be a user who is only made by now.
+//! Missing directories are made with mode 0755 and belong to the owner of the file. Content is never a template
+//! here: use `files` in a step of `stages:` for that.
 //!
 //! Differences from cloud-init: an unknown encoding or mode is an error, where cloud-init writes the text as it is
 //! or takes 0644; lines that `append` adds are not added to a file that has them already; an owner without a group
@@ -52,13 +53,17 @@ use crate::accounts::owner;
 use crate::keys::files::append::appended;
 use crate::keys::files::encoding::Encoding;
 use crate::path::AbsolutePath;
+use crate::system::http::Request;
 use crate::system::{File, Owner};
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::cloud_config::is_deferred;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Permissions, Shape, Spanned, Text, record};
+use cosette_schema::{Decode, Findings, Named, Permissions, Shape, Spanned, Text, record};
 use std::borrow::Cow;
+
+/// The largest content that is fetched.
+const LARGEST: u64 = 64 << 20;
 
 record! {
     /// Files that are written early.
@@ -96,6 +101,18 @@ record! {
         append: bool,
         /// Whether it is written only when everything else is there.
         defer: bool,
+        /// Where the content is fetched from; `content` stands in where that fails.
+        source: Option<Source>,
+    }
+}
+
+record! {
+    /// Where content is fetched from.
+    struct Source {
+        /// The address: `https://...`.
+        uri: Spanned<String> = required,
+        /// Headers of the request.
+        headers: Named<String>,
     }
 }
 
@@ -158,25 +175,56 @@ impl<const DEFERRED: bool> Files<DEFERRED> {
     /// Writes all of them, each for itself.
     pub(super) fn write(&self, cx: &Context, sys: &System) {
         for entry in &self.0 {
-            cx.attempt(entry.keys.path.span(), entry.write(sys));
+            cx.attempt(entry.keys.path.span(), entry.write(cx, sys));
         }
     }
 }
 
 impl Entry {
-    fn write(&self, sys: &System) -> Result<bool> {
+    fn write(&self, cx: &Context, sys: &System) -> Result<bool> {
         let keys = &self.keys;
         let owner = match keys.owner.trim() {
             "" => Owner { uid: 0, gid: 0 },
             owner => owner::resolve(sys, owner)?,
         };
-        let mut content = Cow::Borrowed(self.decoded.as_deref().unwrap_or(keys.content.as_str().as_bytes()));
+        let Some(mut content) = self.content(cx, sys)? else { return Ok(false) };
         if keys.append {
             let existing = sys.read_to_write(&keys.path)?.map(|(_, existing)| existing).unwrap_or_default();
             content = Cow::Owned(appended(existing, &content));
         }
         let mode = keys.permissions.map_or(0o644, |Permissions(mode)| mode);
+        if let Some(directory) = keys.path.as_ref().parent()
+            && !sys.exists(directory)?
+        {
+            sys.create_dir(directory, None, Some(owner))?;
+        }
         sys.write(File::new(keys.path.as_str(), content.into_owned()).mode(mode).owner(owner))
+    }
+
+    /// The content that was fetched, or that stands in the document. Nothing where a plan would have to fetch it.
+    fn content(&self, cx: &Context, sys: &System) -> Result<Option<Cow<'_, [u8]>>> {
+        let keys = &self.keys;
+        let written = self.decoded.as_deref().unwrap_or(keys.content.as_str().as_bytes());
+        let Some(source) = &keys.source else { return Ok(Some(Cow::Borrowed(written))) };
+        let mut request = Request::get(source.uri.trim()).largest(LARGEST);
+        for (name, value) in &source.headers.0 {
+            request = request.header(&name.value, value);
+        }
+        match sys.fetch_body(&request) {
+            Ok(Some(body)) => Ok(Some(Cow::Owned(body))),
+            Ok(None) => {
+                let message =
+                    format!("the content of {} is fetched when the step really runs", keys.path.as_str());
+                cx.warn(source.uri.span, message);
+                Ok(None)
+            }
+            Err(error) if written.is_empty() => Err(error),
+            Err(error) => {
+                let message = format!("{} gets the content of the document: {error:#}", keys.path.as_str());
+                cx.warn(source.uri.span, message);
+                Ok(Some(Cow::Borrowed(written)))
+            }
+        }
     }
 }
 

@@ -70,24 +70,46 @@ impl Plugin for Hostname {
     const KEY: &'static str = "hostname";
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
-        let (template, span) = (self.0.as_str().trim(), self.0.span());
-        if template.is_empty() {
-            return Ok(());
-        }
-        let Some(rendered) = cx.render_required(&self.0) else { return Ok(()) };
-        let rendered = rendered.trim();
-        validate(rendered)?;
-        // What cannot be read is reported when it cannot be written either.
-        let before = current(sys).unwrap_or_default();
-        let kept = before.as_deref().filter(|before| {
-            validate(before).is_ok() && was_made_by(template, rendered, before, cx.facts().hostname())
-        });
-        let name = kept.unwrap_or(rendered);
-        cx.attempt(span, sys.set_hostname(name));
-        cx.attempt(span, sys.write(File::new("/etc/hostname", format!("{name}\n"))));
-        cx.attempt(span, write_hosts(sys, name, before.as_deref()));
-        Ok(())
+        set(cx, sys, &self.0, Wishes { first_label: false, new_file: true, hosts: true })
     }
+}
+
+/// How a name is set.
+pub(crate) struct Wishes {
+    /// Only what stands before the first dot of the name is.
+    pub(crate) first_label: bool,
+    /// Whether `/etc/hostname` is made where there is none.
+    pub(crate) new_file: bool,
+    /// Whether it is entered into `/etc/hosts`.
+    pub(crate) hosts: bool,
+}
+
+/// Sets the name that a template gives.
+pub(crate) fn set(cx: &Context, sys: &System, text: &Text, wishes: Wishes) -> Result<()> {
+    let (template, span) = (text.as_str().trim(), text.span());
+    if template.is_empty() {
+        return Ok(());
+    }
+    let Some(rendered) = cx.render_required(text) else { return Ok(()) };
+    let rendered = match rendered.trim() {
+        name if wishes.first_label => name.split('.').next().unwrap_or_default(),
+        name => name,
+    };
+    validate(rendered)?;
+    // What cannot be read is reported when it cannot be written either.
+    let before = current(sys).unwrap_or_default();
+    let kept = before.as_deref().filter(|before| {
+        validate(before).is_ok() && was_made_by(template, rendered, before, cx.facts().hostname())
+    });
+    let name = kept.unwrap_or(rendered);
+    cx.attempt(span, sys.set_hostname(name));
+    if wishes.new_file || sys.exists("/etc/hostname")? {
+        cx.attempt(span, sys.write(File::new("/etc/hostname", format!("{name}\n"))));
+    }
+    if wishes.hosts {
+        cx.attempt(span, write_hosts(sys, name, before.as_deref()));
+    }
+    Ok(())
 }
 
 /// The name in `/etc/hostname`.
