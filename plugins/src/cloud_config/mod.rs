@@ -3,8 +3,8 @@
 //! A module is a [`Plugin`](crate::Plugin) whose configuration is the map of the keys that it reads. Which keys
 //! those are, and in which stage and how often it runs, says the table in [`cosette_schema::cloud_config`].
 
-#[cfg(test)]
 mod account;
+#[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests make disks and look at them from outside")]
 mod against_disks;
 mod apart;
