@@ -4,6 +4,7 @@
 //! those are, and in which stage and how often it runs, says the table in [`cosette_schema::cloud_config`].
 
 mod account;
+#[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "tests make disks and look at them from outside")]
 mod against_disks;
 mod apart;
@@ -39,7 +40,6 @@ mod update_etc_hosts;
 mod users_groups;
 mod write_files;
 mod write_files_deferred;
-#[cfg(test)]
 use crate::Registered;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use once::RECORDS;
