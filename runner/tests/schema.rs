@@ -71,6 +71,9 @@ fn slips_in_a_step_are_seen_and_foreign_keys_beside_the_stages_are_not() {
     assert!(accepts("install: {device: /dev/sda}\nstages: {boot: [{commands: [ls]}]}"));
     assert!(accepts("stages: {mine: [{users: {a: {no-create-home: yes}, b: {no_create_home: true}}}]}"));
     assert!(accepts("stages: {boot: ~}"));
+    assert!(accepts("#cloud-config\nruncmd: ~\nhostname: a"));
+    assert!(!accepts("#cloud-config\nruncmd: ls"));
+    assert!(!accepts("#cloud-config\nwrite_files: [{path: /a, contents: b}]"));
     assert!(accepts("stages: {boot: [{files: [{path: /a, permissions: 0644, owner: 0}]}]}"));
     for step in [
         "comands: [ls]",

@@ -46,8 +46,8 @@ pub struct RawStep {
     pub fields: Vec<(Spanned<String>, Node)>,
 }
 
-/// Keys that belong into a step. Only for hints: it does no harm if one is missing here.
-const STEP_KEYS: [&str; 31] = [
+/// Keys that belong into a step, for hints.
+const STEP_KEYS: &[&str] = &[
     "after",
     "authorized_keys",
     "commands",
@@ -65,12 +65,14 @@ const STEP_KEYS: [&str; 31] = [
     "if",
     "if_files",
     "layout",
+    "links",
     "modules",
     "node",
     "only_arch",
     "only_os",
     "only_os_version",
     "only_service_manager",
+    "package_pins",
     "packages",
     "sysctl",
     "sysctl_file",

@@ -56,6 +56,7 @@ mod tests {
 
     use super::PLUGINS;
     use crate::testing::check_example;
+    use cosette_schema::{Origin, parse};
 
     fn source(key: &str) -> String {
         let path = format!("{}/src/keys/{key}.rs", env!("CARGO_MANIFEST_DIR"));
@@ -66,6 +67,15 @@ mod tests {
     fn the_example_in_the_documentation_of_every_plugin_holds() {
         for plugin in PLUGINS {
             check_example(plugin.key, &source(plugin.key));
+        }
+    }
+
+    #[test]
+    fn a_key_at_the_top_of_a_document_is_known_to_belong_into_a_step() {
+        for plugin in PLUGINS {
+            let (_, findings) = parse(&format!("{}: ~", plugin.key), &Origin::new("test"));
+            let help = findings[0].help.clone().unwrap_or_default();
+            assert!(help.contains("belongs into a step"), "{}: {help}", plugin.key);
         }
     }
 }

@@ -42,7 +42,8 @@ fn schema() -> Value {
         let docs = documentation_of(&format!("cloud_config/{}.rs", module.name));
         for field in fields(&(plugin.shape)()) {
             for name in field.names {
-                let mut property = described(value_of(field), &line(field.docs));
+                // Null does not call for a module.
+                let mut property = described(or_null(of(&(field.shape)())), &line(field.docs));
                 add_example(&mut property, name, &docs);
                 // A key of several modules means the same to all of them, or must suit each.
                 let property = match properties.remove(*name) {
