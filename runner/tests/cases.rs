@@ -8,7 +8,7 @@ use cosette::source::{Place, Source};
 use cosette::stage::{Documents, Prepared};
 use cosette_plugins::System;
 use cosette_plugins::system::Mode;
-use cosette_plugins::testing::{FakeHost, Machine};
+use cosette_plugins::testing::{FakeHost, Machine, Server};
 use cosette_schema::Origin;
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -36,6 +36,7 @@ fn every_case_gives_the_expected_tree_and_report_and_changes_nothing_the_second_
 struct Case<'c> {
     directory: &'c Path,
     machine: Machine,
+    _server: Server,
 }
 
 fn check(directory: &Path) -> Result<(), String> {
@@ -76,7 +77,8 @@ impl<'c> Case<'c> {
             let (status, part) = line.split_once(' ').unwrap();
             machine.host.answer(part, status.parse().unwrap(), "");
         }
-        Self { directory, machine }
+        let _server = machine.serve(&read("pages"));
+        Self { directory, machine, _server }
     }
 
     fn optional(&self, name: &str) -> Option<String> {

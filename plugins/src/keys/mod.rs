@@ -5,6 +5,7 @@ pub(crate) mod commands;
 mod delete_entities;
 mod directories;
 pub(crate) mod dns;
+mod downloads;
 mod ensure_entities;
 mod environment;
 mod environment_file;
@@ -28,6 +29,7 @@ use crate::Registered;
 /// commands run, and commands run before users are made.
 pub const PLUGINS: &[Registered] = &[
     Registered::of::<dns::Dns>(),
+    Registered::of::<downloads::Downloads>(),
     Registered::of::<git::Git>(),
     Registered::of::<ensure_entities::EnsureEntities>(),
     Registered::of::<directories::Directories>(),

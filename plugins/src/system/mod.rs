@@ -27,6 +27,7 @@ mod resolve;
 #[cfg(test)]
 mod scratch;
 pub mod stop;
+mod stream;
 mod sync;
 mod sys;
 mod temporary;
@@ -43,6 +44,7 @@ pub use metadata::{Kind, Metadata, Owner};
 pub(crate) use module::Refused;
 pub use module::{Image, Module};
 pub use stop::stop_requested;
+pub use stream::Sink;
 
 use crate::effect::Diff;
 use crate::{Action, Effect};

@@ -53,9 +53,19 @@ impl Tree {
     }
 
     fn try_replace(&self, place: &Place, new: &Replacement<'_>) -> Result<()> {
+        self.put(place, new, |file| Ok(write_all(file, new.content).map(|()| true)?)).map(drop)
+    }
+
+    /// Has a temporary file filled, and puts it into its place if `fill` says so.
+    pub(super) fn put(
+        &self,
+        place: &Place,
+        new: &Replacement<'_>,
+        fill: impl FnOnce(BorrowedFd<'_>) -> Result<bool>,
+    ) -> Result<bool> {
         let parent = place.dir.handle()?;
         let name = place.name()?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let private = Bits::S_IRUSR | Bits::S_IWUSR;
         let (temporary, file) = Temporary::make(&self.names, parent, UnlinkatFlags::NoRemoveDir, |name| {
             openat(parent, name, flags, private)
@@ -69,7 +79,9 @@ impl Tree {
             copy_xattrs(&self.open_file(&place.dir, name), file, with_acl)?;
         }
         self.give_kept(file, new.attributes.owner, new.owner_asked)?;
-        write_all(file, new.content)?;
+        if !fill(file)? {
+            return Ok(false);
+        }
         // After the owner and the content, which both may take the setuid bit away.
         fchmod(file, Bits::from_bits_truncate(new.attributes.mode)).map_err(Cause)?;
         if new.durable {
@@ -82,7 +94,7 @@ impl Tree {
                 openat(parent, c".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Bits::empty()).map_err(Cause)?;
             if new.parents_made { syncfs(dir) } else { fsync(dir) }.map_err(Cause)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Sets the owner. One that was only to be kept, but does not exist in this user namespace, is let go.
@@ -184,7 +196,7 @@ pub(super) fn has_content(file: BorrowedFd<'_>, mut content: &[u8]) -> Result<bo
     Ok(true)
 }
 
-fn write_all(file: BorrowedFd<'_>, mut content: &[u8]) -> Result<(), Cause> {
+pub(super) fn write_all(file: BorrowedFd<'_>, mut content: &[u8]) -> Result<(), Cause> {
     while !content.is_empty() {
         match nix::unistd::write(file, content) {
             Ok(0) => return Err(Cause(Errno::EIO)),
@@ -196,7 +208,7 @@ fn write_all(file: BorrowedFd<'_>, mut content: &[u8]) -> Result<(), Cause> {
     Ok(())
 }
 
-fn cut(file: BorrowedFd<'_>, length: usize) -> Result<(), Cause> {
+pub(super) fn cut(file: BorrowedFd<'_>, length: usize) -> Result<(), Cause> {
     Ok(ftruncate(file, length as i64)?)
 }
 

@@ -10,6 +10,18 @@ use super::{File, Kind, System};
 use crate::Action;
 use anyhow::{Context as _, Result, bail};
 use std::os::fd::AsFd;
+use std::path::Path;
+
+/// Where a file shall be.
+pub(super) struct Target {
+    pub(super) place: Place,
+    /// The file that stands there.
+    pub(super) before: Option<Found>,
+    /// What the file shall have.
+    pub(super) attributes: Attributes,
+    /// Whether directories were made for it.
+    pub(super) parents_made: bool,
+}
 
 impl System {
     /// Makes a file be as described: a temporary file in the same directory gets owner, mode and content,
@@ -27,7 +39,8 @@ impl System {
         self.write_file(&file, &path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    fn write_file(&self, file: &File, path: &std::path::Path) -> Result<bool> {
+    /// Goes where the file shall be; what stands there, if it is a file, and the attributes that it shall have.
+    pub(super) fn reach_file(&self, file: &File, path: &Path) -> Result<Target> {
         let new = Attributes {
             mode: file.mode.unwrap_or(file.default_mode) & 0o7777,
             owner: file.owner.unwrap_or(self.tree.effective),
@@ -36,7 +49,7 @@ impl System {
         let route = Route { follow_last, any_link: false, parents: Some(new.of_parents()) };
         let (place, parents_made) = self.reach(path, route)?;
         let before = match &place.found {
-            Some(found) if found.kind() == Kind::File => Some(found),
+            Some(found) if found.kind() == Kind::File => Some(*found),
             None => None,
             Some(found) if found.kind() == Kind::Symlink => None,
             Some(found) => bail!("{} stands there, which is not replaced: remove it first", found.kind()),
@@ -45,13 +58,18 @@ impl System {
             mode: file.mode.map_or(found.metadata.mode, |mode| mode & 0o7777),
             owner: file.owner.unwrap_or(found.metadata.owner),
         });
-        if let Some(found) = before
+        Ok(Target { place, before, attributes, parents_made })
+    }
+
+    fn write_file(&self, file: &File, path: &Path) -> Result<bool> {
+        let Target { place, before, attributes, parents_made } = self.reach_file(file, path)?;
+        if let Some(found) = &before
             && self.holds(&place, found, &file.content)?
-            && (found.metadata.attributes() == attributes || !self.has_foreign_names(&place, found)?)
+            && self.may_keep(&place, found, attributes)?
         {
             return self.set_and_record(path, &place, found, attributes, Action::Write);
         }
-        let shown = self.show_content(&place, before, attributes, &file.content)?;
+        let shown = self.show_content(&place, before.as_ref(), attributes, &file.content)?;
         if let Some(overlay) = &self.tree.overlay {
             let metadata = overlay::metadata(Kind::File, attributes, file.content.len());
             overlay.borrow_mut().put(place.path(), metadata, Body::Content(file.content.as_slice().into()));
@@ -89,9 +107,11 @@ impl System {
         }
     }
 
-    /// Whether it has other names that another user may have made, perhaps of somebody else's file.
-    fn has_foreign_names(&self, place: &Place, found: &Found) -> Result<bool> {
-        Ok(found.shared && self.tree.is_exposed(&place.dir)?)
+    /// Whether the file itself may get these attributes: not if it has other names that another user may have
+    /// made, perhaps of somebody else's file.
+    pub(super) fn may_keep(&self, place: &Place, found: &Found, attributes: Attributes) -> Result<bool> {
+        Ok(found.metadata.attributes() == attributes
+            || !(found.shared && self.tree.is_exposed(&place.dir)?))
     }
 }
 

@@ -6,6 +6,8 @@
 //! that are run, one on a line. Hidden lines `<!-- answer: PART: OUTPUT -->` say what commands that contain PART
 //! answer.
 //!
+//! A block ```` ```text answers ```` says what servers answer, each line an address and a text.
+//!
 //! A block ```` ```text kernel ```` makes it a running machine: files of its kernel, each with its content on a line.
 //! Then ```` ```text modules ```` lists the modules that are loaded into it.
 
@@ -33,6 +35,7 @@ pub fn check_example(key: &str, source: &str) {
         let (part, output) = answer.trim_end_matches(" -->").split_once(": ").expect("`PART: OUTPUT`");
         machine.host.answer(part, 0, output);
     }
+    let _server = block("text answers").map(|answers| machine.serve(&answers));
     let outcome = machine.check(&step, &block("text after").unwrap_or_default());
     if let Some(commands) = block("text commands") {
         assert_eq!(outcome.commands.join("\n"), commands.trim_end(), "the commands of keys/{key}.rs");

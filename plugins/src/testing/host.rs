@@ -37,6 +37,8 @@ struct State {
     owners: HashMap<(u64, u64), Owner>,
     random: u64,
     network: Settings,
+    /// The client with these settings, once something was fetched.
+    client: Option<Client>,
     pauses: Vec<Duration>,
 }
 
@@ -92,22 +94,30 @@ impl FakeHost {
 
     /// Sets a variable of the environment.
     pub fn variable(&self, name: &str, value: &str) {
-        self.state().variables.insert(name.to_owned(), value.into());
+        let mut state = self.state();
+        state.variables.insert(name.to_owned(), value.into());
+        state.client = None;
     }
 
     /// Trusts an authority, whose certificate this is in DER.
     pub fn trust(&self, certificate: Vec<u8>) {
-        self.state().network.roots.push(certificate);
+        let mut state = self.state();
+        state.network.roots.push(certificate);
+        state.client = None;
     }
 
     /// Has a host name stand for an address, with the port for URLs that have none. No other names are known.
     pub fn name(&self, name: &str, address: SocketAddr) {
-        self.state().network.names.get_or_insert_default().push((name.to_owned(), address));
+        let mut state = self.state();
+        state.network.names.get_or_insert_default().push((name.to_owned(), address));
+        state.client = None;
     }
 
     /// Sets how long an answer may stand still.
     pub fn stall(&self, stall: Duration) {
-        self.state().network.stall = stall;
+        let mut state = self.state();
+        state.network.stall = stall;
+        state.client = None;
     }
 
     /// The pauses between tries since the last call, none of which was waited.
@@ -203,8 +213,16 @@ impl Host for FakeHost {
     }
 
     fn fetch(&self, request: &Request) -> Result<Response> {
-        let settings = self.state().network.clone();
-        Client::new(&settings, &|name| Host::variable(self, name))?.fetch(request)
+        let known = self.state().client.clone();
+        let client = match known {
+            Some(client) => client,
+            None => {
+                let settings = self.state().network.clone();
+                Client::new(&settings, &|name| Host::variable(self, name))?
+            }
+        };
+        self.state().client = Some(client.clone());
+        client.fetch(request)
     }
 
     fn pause(&self, duration: Duration) -> Result<(), Interrupted> {

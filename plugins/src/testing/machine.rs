@@ -1,6 +1,6 @@
 //! A machine in a temporary directory, on which plugins are tried.
 
-use super::{FakeHost, Tree};
+use super::{Answer, FakeHost, Server, Tree};
 use crate::facts::Facts;
 use crate::system::Mode;
 use crate::{Context, Effect, Registered, System, cloud_config, keys};
@@ -47,6 +47,24 @@ impl Machine {
     /// A handle on it.
     pub fn system(&self, mode: Mode) -> System {
         System::new(self.root(), self.host.clone(), mode).expect("the root can be opened")
+    }
+
+    /// Has the machine find pages at addresses as long as the server is there. Each line is an address and, behind
+    /// a blank, a text; queries do not matter, and all else is missing.
+    pub fn serve(&self, pages: &str) -> Server {
+        let lines: Vec<_> = pages.lines().map(str::to_owned).collect();
+        let hosts: Vec<_> =
+            lines.iter().filter_map(|line| Some(line.split('/').nth(2)?.to_owned())).collect();
+        let server = Server::new(move |received| {
+            let path = received.path.split('?').next().unwrap_or_default();
+            let url = format!("http://{}{path} ", received.header("host").unwrap_or_default());
+            let page = lines.iter().find_map(|line| line.strip_prefix(&url));
+            page.map_or_else(|| Answer::status(404), |page| Answer::ok(format!("{page}\n")))
+        });
+        for host in hosts {
+            self.host.name(&host, server.address());
+        }
+        server
     }
 
     /// Applies the keys of a step in the order of the table of plugins, or, if the text begins with

@@ -211,6 +211,12 @@ impl Answer {
         self
     }
 
+    /// The same with another status.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Says that the body has so many bytes, whatever is sent.
     pub fn claiming(mut self, length: u64) -> Self {
         self.claimed = Some(length);

@@ -45,7 +45,7 @@ impl Default for Settings {
 }
 
 /// A client, set up once.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Client {
     client: reqwest::Client,
     stall: Duration,

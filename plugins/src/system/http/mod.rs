@@ -8,12 +8,14 @@
 
 mod client;
 mod failure;
+mod name;
 mod redirect;
 mod request;
 mod response;
 
 pub use client::{Client, Settings};
 pub use failure::Failure;
+pub use name::{name_of, proposed_name};
 pub use request::{Method, Request};
 pub use response::Response;
 
