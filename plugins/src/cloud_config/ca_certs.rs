@@ -51,12 +51,14 @@ use cosette_schema::{Decode, Findings, Shape, Spanned, record};
 
 /// Where distributions keep what an administrator trusts, by a directory that tells them apart, and the program that
 /// gathers it.
-const ANCHORS: [(&str, &str, &str); 4] = [
+const ANCHORS: [(&str, &str, &str); 3] = [
     ("/etc/pki/ca-trust/source", "/etc/pki/ca-trust/source/anchors", "update-ca-trust"),
     ("/etc/pki/trust", "/etc/pki/trust/anchors", "update-ca-certificates"),
     ("/etc/ca-certificates/trust-source", "/etc/ca-certificates/trust-source/anchors", "update-ca-trust"),
-    ("/", "/usr/local/share/ca-certificates", "update-ca-certificates"),
 ];
+
+/// The same of Debian, Alpine and their children.
+const DEFAULT: (&str, &str) = ("/usr/local/share/ca-certificates", "update-ca-certificates");
 
 /// The list of what Debian and Alpine trust by themselves; a `!` takes a line out.
 const DEFAULTS: &str = "/etc/ca-certificates.conf";
@@ -133,9 +135,7 @@ impl Plugin for CaCerts {
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         let Spanned { value: settings, span } = &self.ca_certs;
         let certificates: Vec<&String> = settings.trusted.iter().flatten().flat_map(|text| &text.0).collect();
-        let Some((directory, program)) = anchors(sys)? else {
-            bail!("the root trusts in no way that is known")
-        };
+        let (directory, program) = anchors(sys)?;
         if settings.remove_defaults {
             cx.attempt(*span, distrust(sys));
         }
@@ -157,13 +157,13 @@ impl Plugin for CaCerts {
     }
 }
 
-fn anchors(sys: &System) -> Result<Option<(&'static str, &'static str)>> {
+fn anchors(sys: &System) -> Result<(&'static str, &'static str)> {
     for (sign, directory, program) in ANCHORS {
         if sys.metadata(sign)?.is_some_and(|found| found.kind == Kind::Directory) {
-            return Ok(Some((directory, program)));
+            return Ok((directory, program));
         }
     }
-    Ok(None)
+    Ok(DEFAULT)
 }
 
 /// Takes out what the distribution trusts by itself.
@@ -192,8 +192,8 @@ mod tests {
 
     #[test]
     fn each_distribution_gets_them_where_it_looks() {
-        for (sign, directory, program) in super::ANCHORS {
-            let sign = sign.trim_end_matches('/');
+        let default = ("", super::DEFAULT.0, super::DEFAULT.1);
+        for (sign, directory, program) in super::ANCHORS.into_iter().chain([default]) {
             let machine = Machine::new(&format!("-- {sign}/x\n"));
             let outcome =
                 machine.check(&config(PEM), &format!("-- {directory}/cloud-init-ca-cert-1.crt\n{PEM}"));

@@ -31,7 +31,7 @@ mod filesystem;
 mod table;
 
 use super::devices::{Device, Mount};
-use super::program::{ask, remedy};
+use super::program::{answer, ask, remedy};
 use crate::system::NoProgram;
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
@@ -129,7 +129,13 @@ impl Signature {
         };
         match output.status {
             0 => Ok(Some(Self { table: value("PTTYPE"), filesystem: value("TYPE"), label: value("LABEL") })),
-            2 => Ok(Some(Self::default())),
+            // The status of a device that cannot be read is the same; wipefs(8) tells them apart.
+            2 => match answer(sys, &["wipefs", "--no-act", &path])? {
+                Some(found) if !found.trim().is_empty() => {
+                    bail!("{path} carries something that blkid does not know: clean it with wipefs")
+                }
+                _ => Ok(Some(Self::default())),
+            },
             8 => bail!("{path} carries the signs of several file systems: clean it with wipefs"),
             status => bail!("`blkid {path}` ended with status {status}"),
         }
@@ -191,6 +197,20 @@ mod tests {
         assert!(messages.contains("Warning: test.yaml:2:14: `ephemeral0` is left out"), "{messages}");
         assert!(messages.contains("Error: test.yaml:2:42: there is no block device /dev/none"), "{messages}");
         assert!(outcome.commands.iter().any(|command| command.starts_with("label: dos")), "{outcome:?}");
+    }
+
+    #[test]
+    fn a_disk_that_cannot_be_read_is_not_an_empty_one() {
+        for status in [0, 2, 8] {
+            let machine = machine();
+            machine.host.answer("blkid", status, if status == 0 { "PTTYPE=gpt\n" } else { "" });
+            machine.host.answer("wipefs", 1, "wipefs: error: /dev/vdb: probing initialization failed\n");
+            machine.host.answer("--dump", 1, "sfdisk: cannot open /dev/vdb: Input/output error\n");
+            let text = "#cloud-config\ndisk_setup: {vdb: {table_type: gpt, layout: true, overwrite: true}}";
+            let outcome = machine.apply(text);
+            assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+            assert!(outcome.effects.is_empty(), "{status}: {outcome:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod update_etc_hosts;
 mod users_groups;
 mod write_files;
 mod write_files_deferred;
+
 use crate::Registered;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use once::RECORDS;

@@ -94,7 +94,7 @@ record! {
 
 /// A client that is known.
 struct Client {
-    names: &'static [&'static str],
+    name: &'static str,
     program: &'static str,
     /// Its file: the first that is there, else the first.
     files: &'static [&'static str],
@@ -105,25 +105,25 @@ struct Client {
 /// The clients in the order in which `auto` looks for them, which is that of cloud-init.
 const CLIENTS: [Client; 4] = [
     Client {
-        names: &["chrony"],
+        name: "chrony",
         program: "/usr/sbin/chronyd",
         files: &["/etc/chrony/chrony.conf", "/etc/chrony.conf"],
         services: &["chrony.service", "chronyd.service"],
     },
     Client {
-        names: &["systemd-timesyncd"],
+        name: "systemd-timesyncd",
         program: "/usr/lib/systemd/systemd-timesyncd",
         files: &[],
         services: &["systemd-timesyncd.service"],
     },
     Client {
-        names: &["ntpsec"],
+        name: "ntpsec",
         program: "/usr/sbin/ntpd",
         files: &["/etc/ntpsec/ntp.conf"],
         services: &["ntpsec.service"],
     },
     Client {
-        names: &["ntp"],
+        name: "ntp",
         program: "/usr/sbin/ntpd",
         files: &["/etc/ntp.conf", "/etc/ntpsec/ntp.conf"],
         services: &["ntp.service", "ntpd.service", "ntpsec.service"],
@@ -225,7 +225,7 @@ impl Settings {
                 "the root has none of the time clients chrony, systemd-timesyncd, ntpsec and ntp: install one"
             );
         };
-        let Some(client) = CLIENTS.iter().find(|client| client.names.contains(&name)) else {
+        let Some(client) = CLIENTS.iter().find(|client| client.name == name) else {
             bail!("the time client {name:?} is not supported: use chrony, systemd-timesyncd, ntpsec or ntp");
         };
         if !sys.exists(client.program)? {

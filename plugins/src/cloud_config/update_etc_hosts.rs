@@ -25,15 +25,15 @@
 //!
 //! With `localhost` one line changes, that for 127.0.1.1. With `true` (or `template`) the whole file is written: from
 //! `/etc/cloud/templates/hosts.ID.tmpl` (`ID` as in os-release) or `hosts.tmpl` if the root has one, with `{{fqdn}}`
-//! and `{{hostname}}` filled in, else with the usual lines. Without `hostname` and `fqdn` it is the name that the
-//! machine has.
+//! and `{{hostname}}` filled in, else with the usual lines. Without `hostname` and `fqdn`, which are templates as in
+//! `set_hostname`, it is the name that the machine has.
 
 use crate::keys::hostname::{hosts, validate};
 use crate::system::File;
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Shape, record};
+use cosette_schema::{Decode, Findings, Shape, Text, record};
 
 /// Where cloud-init has its templates.
 const TEMPLATES: &str = "/etc/cloud/templates";
@@ -54,9 +54,9 @@ record! {
         /// `true`, `false` or `localhost`.
         manage_etc_hosts: Managed,
         /// The name of the machine.
-        hostname: Option<String>,
+        hostname: Text,
         /// The name with its domain.
-        fqdn: Option<String>,
+        fqdn: Text,
     }
 }
 
@@ -90,7 +90,7 @@ impl Plugin for UpdateEtcHosts {
         if self.manage_etc_hosts == Managed::Nothing {
             return Ok(());
         }
-        let (fqdn, hostname) = self.names(sys)?;
+        let Some((fqdn, hostname)) = self.names(cx, sys)? else { return Ok(()) };
         validate(&fqdn)?;
         validate(&hostname)?;
         let content = if self.manage_etc_hosts == Managed::All {
@@ -105,18 +105,23 @@ impl Plugin for UpdateEtcHosts {
 }
 
 impl UpdateEtcHosts {
-    /// The name with its domain, and the one without.
-    fn names(&self, sys: &System) -> Result<(String, String)> {
-        let given = |name: &Option<String>| {
-            name.as_deref().map(str::trim).filter(|n| !n.is_empty()).map(str::to_owned)
+    /// The name with its domain, and the one without; nothing if a template could not be rendered.
+    fn names(&self, cx: &Context, sys: &System) -> Result<Option<(String, String)>> {
+        let running = sys.hostname()?;
+        let hostname = match self.hostname.as_str().trim() {
+            // What a template gave is what the machine has been called since.
+            name if name.is_empty() || name.contains("{{") => running,
+            name => name.to_owned(),
         };
-        let fqdn = match given(&self.fqdn).or_else(|| given(&self.hostname)) {
-            Some(name) => name,
-            None => sys.hostname()?,
+        let Some(fqdn) = cx.render_required(&self.fqdn) else { return Ok(None) };
+        let fqdn = match fqdn.trim() {
+            "" => hostname.clone(),
+            fqdn => fqdn.to_owned(),
         };
-        let hostname = given(&self.hostname).unwrap_or_else(|| fqdn.clone());
-        let hostname = hostname.split('.').next().unwrap_or_default().to_owned();
-        Ok((fqdn, hostname))
+        let named = !self.hostname.as_str().trim().is_empty();
+        let short = if named { &hostname } else { &fqdn };
+        let short = short.split('.').next().unwrap_or_default().to_owned();
+        Ok(Some((fqdn, short)))
     }
 }
 
@@ -167,8 +172,12 @@ fn fill(template: &str, fqdn: &str, hostname: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::fill;
+    use super::{UpdateEtcHosts, fill};
+    use crate::facts::Facts;
+    use crate::system::Mode;
     use crate::testing::Machine;
+    use crate::{Context, Plugin};
+    use cosette_schema::{Decode, Findings, Origin, yaml};
 
     #[test]
     fn the_whole_file_is_written_for_the_name_that_the_machine_has() {
@@ -178,6 +187,26 @@ mod tests {
             "-- /etc/hosts\n127.0.1.1 machine machine\n127.0.0.1 localhost\n\n::1 localhost ip6-localhost ip6-loopback\n\
              ff02::1 ip6-allnodes\nff02::2 ip6-allrouters\n",
         );
+    }
+
+    #[test]
+    fn names_are_templates_as_those_of_the_machine_are() {
+        let machine = Machine::new("-- /etc/hosts\n-- /etc/machine-id\nabc\n");
+        // The module alone: another one would set the names.
+        let apply = |text: &str| {
+            let sys = machine.system(Mode::Apply);
+            let (facts, origin) = (Facts::new(&sys), Origin::new("test.yaml"));
+            let node = yaml::parse(text, &mut Findings::new(origin.clone())).unwrap();
+            let cx = Context::new(&origin, &facts, &[]);
+            let module = UpdateEtcHosts::decode(&node, &mut Findings::new(origin.clone())).unwrap();
+            module.apply(&cx, &sys).unwrap();
+            cx.into_findings().iter().map(ToString::to_string).collect::<String>()
+        };
+        let names = "fqdn: '{{ .MachineID }}.example.org', hostname: 'n-{{ .Random }}'";
+        assert_eq!(apply(&format!("{{manage_etc_hosts: localhost, {names}}}")), "");
+        machine.assert_tree("-- /etc/hosts\n127.0.1.1 abc.example.org machine\n");
+        let messages = apply("{manage_etc_hosts: localhost, fqdn: '{{ nosuch }}'}");
+        assert!(messages.contains("the template cannot be rendered"), "{messages}");
     }
 
     #[test]

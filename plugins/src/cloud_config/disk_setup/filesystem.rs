@@ -261,7 +261,7 @@ mod tests {
         ] {
             let outcome = apply(&machine(), filesystem);
             assert_eq!(outcome.messages(), "");
-            assert_eq!(outcome.commands[1..], [command, "udevadm settle"]);
+            assert_eq!(outcome.commands[2..], [command, "udevadm settle"]);
         }
     }
 
@@ -296,7 +296,7 @@ mod tests {
         let commands = |filesystem: &str| apply(&partitioned(), filesystem).commands;
         assert_eq!(commands("filesystem: ext4, label: two, device: vdb, partition: any").len(), 1);
         assert_eq!(
-            commands("filesystem: ext4, label: two, device: vdb, partition: auto")[2],
+            commands("filesystem: ext4, label: two, device: vdb, partition: auto")[3],
             "mkfs.ext4 -F -L two /dev/vdb2"
         );
         let full = partitioned();

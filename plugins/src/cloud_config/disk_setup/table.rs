@@ -259,6 +259,7 @@ mod tests {
             outcome.commands,
             [
                 "blkid -p -o export /dev/vdb",
+                "wipefs --no-act /dev/vdb",
                 "label: gpt\nsize=135168, type=0FC63DAF-8483-4772-8E79-3D69D8477DE4\n\
                  type=0657FD6D-A4AB-43C4-84E5-0933C84B4F4F",
                 "partx --update /dev/vdb",
@@ -266,7 +267,7 @@ mod tests {
             ]
         );
         let outcome = machine().apply(&config("layout: true"));
-        assert_eq!(outcome.commands[1], "label: dos\ntype=83");
+        assert_eq!(outcome.commands[2], "label: dos\ntype=83");
         assert!(machine().apply(&config("layout: false")).effects.is_empty());
     }
 
