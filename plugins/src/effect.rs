@@ -66,12 +66,15 @@ pub enum Action {
     SetKernelParameter,
     /// A module was loaded into the running kernel.
     LoadModule,
+    /// The running systemd was asked for something: `start web.service`.
+    Systemd,
 }
 
 impl Action {
-    /// Whether it happens every time, whatever it finds: a command runs again at each boot.
+    /// Whether it happens every time, whatever it finds: a command runs again at each boot, and so is a unit
+    /// restarted.
     pub fn always_happens(self) -> bool {
-        self == Self::Run
+        matches!(self, Self::Run | Self::Systemd)
     }
 
     /// The word for it in reports.
@@ -87,6 +90,7 @@ impl Action {
             Self::SetHostname => "set-hostname",
             Self::SetKernelParameter => "set-kernel-parameter",
             Self::LoadModule => "load-module",
+            Self::Systemd => "systemd",
         }
     }
 }

@@ -1,9 +1,8 @@
 //! The settings of systemd-timesyncd: timesyncd.conf(5).
 
 use crate::System;
-use crate::keys::systemctl::systemctl;
 use crate::system::File;
-use crate::units;
+use crate::units::{self, Verb};
 use anyhow::{Context as _, Result};
 
 /// Where the settings go: yip's file, so that no older one can stand behind it and win.
@@ -26,7 +25,7 @@ pub fn configure(sys: &System, settings: &[(&str, &str)]) -> Result<()> {
     let before = sys.read(PATH)?.unwrap_or_default();
     let changed = sys.write(File::new(PATH, with_settings(&before, settings)).mode(0o644))?;
     if changed && units::systemd_is_running(sys)? {
-        systemctl(sys, &["--no-block", "try-restart", "systemd-timesyncd.service"])
+        units::control_one(sys, Verb::TryRestart, "systemd-timesyncd.service")
             .context("the settings are written, but count only when systemd-timesyncd starts again")?;
     }
     Ok(())

@@ -35,9 +35,9 @@
 
 use super::distribution::is_debian;
 use crate::env_file::EnvFile;
-use crate::keys::systemctl::systemctl;
 use crate::system::File;
-use crate::{Context, Plugin, System, units};
+use crate::units::{self, Verb};
+use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::{Spanned, excerpt, record};
 
@@ -105,7 +105,7 @@ impl Plugin for Keyboard {
             && units::systemd_is_running(sys)?
             && sys.exists(format!("/usr/lib/systemd/system/{service}"))?
         {
-            systemctl(sys, &["--no-block", "restart", service])?;
+            units::control_one(sys, Verb::Restart, service)?;
         }
         Ok(())
     }
@@ -193,12 +193,12 @@ mod tests {
             "-- /etc/debian_version\n-- /etc/default/keyboard\n# a\nXKBVARIANT=\"old\"\nBACKSPACE=guess\n\
              -- /run/systemd/system/\n-- /usr/lib/systemd/system/keyboard-setup.service\n",
         );
-        machine.host.live_here();
-        let outcome = machine.check(
+        let systemd = machine.boot(&[]);
+        machine.check(
             "#cloud-config\nkeyboard: {layout: us}",
             "-- /etc/default/keyboard\n# a\nXKBVARIANT=\"\"\nBACKSPACE=guess\nXKBLAYOUT=us\nXKBMODEL=pc105\n",
         );
-        assert_eq!(outcome.commands, ["systemctl --no-block restart keyboard-setup.service"]);
+        assert_eq!(systemd.take_requests(), ["RestartUnit keyboard-setup.service"]);
     }
 
     #[test]

@@ -40,7 +40,6 @@ pub(super) mod swap;
 
 use super::devices::Mount;
 use super::program::run;
-use crate::keys::systemctl::systemctl;
 use crate::path::AbsolutePath;
 use crate::system::{File, Kind};
 use crate::{Context, Plugin, System, units};
@@ -171,7 +170,7 @@ impl Mounts {
             return Ok(());
         }
         if changed && units::systemd_is_running(sys)? {
-            systemctl(sys, &["daemon-reload"])?;
+            units::reload(sys)?;
         }
         let mounted = Mount::all(sys)?;
         for (span, line) in lines.iter().filter(|(_, line)| !line.is_swap() && !line.has_option("noauto")) {
@@ -217,8 +216,12 @@ mod tests {
     #[test]
     fn what_is_not_mounted_is_mounted_and_systemd_is_told() {
         let machine = live("-- /run/systemd/system/\n");
+        let systemd = machine.boot(&[]);
         let outcome = machine.check(ENTRY, &format!("-- /etc/fstab\n{SRV}-- /srv/\n"));
-        assert_eq!(outcome.commands, ["systemctl daemon-reload", "mount /srv"]);
+        assert_eq!(
+            (systemd.take_requests(), outcome.commands),
+            (vec!["Reload".into()], vec!["mount /srv".into()])
+        );
         machine.host.kernel_file("/proc/self/mountinfo", "30 1 8:16 / /srv rw - ext4 /dev/vdb rw\n");
         assert!(machine.check(ENTRY, &format!("-- /etc/fstab\n{SRV}-- /srv/\n")).commands.is_empty());
     }

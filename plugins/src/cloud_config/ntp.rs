@@ -38,10 +38,9 @@
 
 mod sources;
 
-use crate::keys::systemctl::systemctl;
 use crate::path::AbsolutePath;
 use crate::system::File;
-use crate::units::{self, UnitName};
+use crate::units::{self, UnitName, Verb};
 use crate::{Context, Plugin, System, time_sync};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::{Findings, Spanned, record};
@@ -258,10 +257,10 @@ impl Settings {
         }
         if units::systemd_is_running(sys)? {
             if enabled.changed {
-                systemctl(sys, &["daemon-reload"])?;
+                units::reload(sys)?;
             }
-            let verb = if changed { "restart" } else { "start" };
-            systemctl(sys, &["--no-block", verb, service.as_str()])
+            let verb = if changed { Verb::Restart } else { Verb::Start };
+            units::control_one(sys, verb, service.as_str())
                 .context("the time client is configured, but does not run")?;
         }
         Ok(())
@@ -291,11 +290,10 @@ mod tests {
             "-- /usr/sbin/ntpd 0755\n-- /etc/ntp.conf\nserver old\n-- /run/systemd/system/\n\
              -- /usr/lib/systemd/system/ntpd.service\n[Service]\n",
         );
-        machine.host.live_here();
+        let systemd = machine.boot(&[]);
         let text = "#cloud-config\nntp: {ntp_client: ntp, servers: [a], peers: [b], allow: [10.0.0.0/8]}";
-        let outcome = machine.check(text, "-- /etc/ntp.conf\nserver a iburst\npeer b\nallow 10.0.0.0/8\n");
-        assert_eq!(outcome.commands, ["systemctl --no-block restart ntpd.service"]);
-        assert_eq!(machine.apply(text).commands, ["systemctl --no-block start ntpd.service"]);
+        machine.check(text, "-- /etc/ntp.conf\nserver a iburst\npeer b\nallow 10.0.0.0/8\n");
+        assert_eq!(systemd.take_requests(), ["RestartUnit ntpd.service", "StartUnit ntpd.service"]);
     }
 
     #[test]

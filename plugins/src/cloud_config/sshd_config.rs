@@ -1,9 +1,9 @@
 //! Settings of sshd(8).
 
 use crate::System;
-use crate::system::{Command, File};
-use crate::units::systemd_is_running;
-use anyhow::{Result, bail};
+use crate::system::File;
+use crate::units::{self, Verb, systemd_is_running};
+use anyhow::Result;
 
 /// The file that holds them, or says where they are.
 const MAIN: &str = "/etc/ssh/sshd_config";
@@ -63,12 +63,7 @@ fn reload(sys: &System) -> Result<()> {
         if !there {
             continue;
         }
-        let label = format!("systemctl try-reload-or-restart {unit}");
-        let command = Command::new(&label, "systemctl").argument("--no-block");
-        match sys.run(&command.argument("try-reload-or-restart").argument(unit))? {
-            Some(output) if !output.success() => bail!("`{label}` ended with status {}", output.status),
-            _ => return Ok(()),
-        }
+        return units::control_one(sys, Verb::TryReloadOrRestart, unit);
     }
     Ok(())
 }
@@ -97,13 +92,13 @@ mod tests {
     #[test]
     fn a_file_of_its_own_is_used_where_it_is_read_and_sshd_is_told_if_it_runs() {
         let machine = Machine::new("-- /run/systemd/system/\n-- /usr/lib/systemd/system/ssh.service\n");
-        machine.host.live_here();
+        let systemd = machine.boot(&[]);
         let sys = machine.system(Mode::Apply);
         set(&sys, "PasswordAuthentication", "yes").unwrap();
         set(&sys, "PasswordAuthentication", "yes").unwrap();
         machine
             .assert_tree("-- /etc/ssh/sshd_config.d/50-cloud-init.conf 0600\nPasswordAuthentication yes\n");
-        assert_eq!(machine.host.take_commands(), ["systemctl --no-block try-reload-or-restart ssh.service"]);
+        assert_eq!(systemd.take_requests(), ["ReloadOrTryRestartUnit ssh.service"]);
 
         let main = "-- /etc/ssh/sshd_config 0600\nInclude /etc/ssh/sshd_config.d/*.conf\n";
         let machine = Machine::new(main);

@@ -18,7 +18,7 @@ mod package_pins;
 mod packages;
 mod sysctl;
 mod sysctl_file;
-pub(crate) mod systemctl;
+mod systemctl;
 mod systemd_firstboot;
 mod timesyncd;
 mod users;

@@ -36,14 +36,24 @@
 //! ```
 //!
 //! Drop-ins come first, then `unmask`, `disable`, `mask`, `enable`, and at last what needs a running systemd:
-//! `stop`, `start`, `restart`, `reload`. (yip writes the drop-ins last, when the units run already.) All but
-//! the last four are done to the files of the root, so that images and the root of an initramfs need no
-//! running systemd; where it runs, it is told to read its units again if anything has changed.
+//! `stop`, `start`, `restart`, `reload`. (yip writes the drop-ins last, when the units run already.)
+//!
+//! All but the last four are done to the files of the root, in one way wherever that root is, so that images and
+//! the root of an initramfs need no running systemd, and a plan shows each link. Where systemd runs, it is told
+//! to read its units again if anything has changed.
+//!
+//! The last four are asked of systemd by D-Bus: through its own socket for root, so that no bus need be there,
+//! else through the system bus. All units of a list are queued at once and then waited for, at most 100 s. A unit
+//! that fails is an error with its result, how its process ended, and the end of its journal. Starting what runs
+//! and stopping what does not changes nothing.
+//!
+//! A job that systemd keeps back until the unit that cosette runs in has started, because its unit is ordered
+//! after that one, directly or through others, is queued and not waited for: neither would ever end.
 
-use crate::system::{Command, File};
-use crate::units::{self, Report, UnitName};
+use crate::system::File;
+use crate::units::{self, Report, UnitName, Verb};
 use crate::{Context, Plugin, System};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, Span, Spanned, record};
 use std::collections::BTreeSet;
@@ -202,10 +212,10 @@ impl Plugin for Systemctl {
             };
         }
         let verbs = [
-            ("stop", &self.stop),
-            ("start", &self.start),
-            ("restart", &self.restart),
-            ("reload", &self.reload),
+            (Verb::Stop, &self.stop),
+            (Verb::Start, &self.start),
+            (Verb::Restart, &self.restart),
+            (Verb::Reload, &self.reload),
         ];
         if !changed && verbs.iter().all(|(_, units)| units.is_empty()) {
             return Ok(());
@@ -214,17 +224,39 @@ impl Plugin for Systemctl {
             self.warn_of_what_does_not_start(cx);
             return Ok(());
         }
-        let reloaded = if changed { systemctl(sys, &["daemon-reload"]) } else { Ok(()) };
-        for (verb, units) in verbs {
-            for unit in units {
-                cx.attempt(unit.0.span, systemctl(sys, &["--no-block", verb, unit.name()]));
-            }
+        let Some(mut systemd) = sys.systemd()? else {
+            Self::plan(sys, changed, verbs);
+            return Ok(());
+        };
+        if changed {
+            systemd.reload()?;
+            sys.record_systemd("daemon-reload".to_owned(), true);
         }
-        reloaded
+        for (verb, units) in verbs {
+            let names: Vec<&UnitName> = units.iter().map(|unit| &unit.0.value).collect();
+            units::control(sys, &mut systemd, verb, &names, |place, outcome| {
+                let span = units[place].0.span;
+                if let Some(Some(warning)) = cx.attempt(span, outcome) {
+                    cx.warn(span, warning);
+                }
+            })?;
+        }
+        Ok(())
     }
 }
 
 impl Systemctl {
+    /// What systemd would be asked for.
+    fn plan(sys: &System, changed: bool, verbs: [(Verb, &Vec<Unit>); 4]) {
+        if changed {
+            sys.record_systemd("daemon-reload".to_owned(), true);
+        }
+        for (verb, unit) in verbs.iter().flat_map(|(verb, units)| units.iter().map(move |unit| (verb, unit)))
+        {
+            sys.record_systemd(format!("{} {}", verb.as_str(), unit.name()), true);
+        }
+    }
+
     /// What does not run is stopped already, and reads its configuration when it starts; but what should be
     /// started is not, unless it is also enabled, and then the next boot does it.
     fn warn_of_what_does_not_start(&self, cx: &Context) {
@@ -279,26 +311,12 @@ fn report(cx: &Context, span: Span, result: Result<Report>) -> bool {
     report.changed
 }
 
-/// Asks the running systemd for something.
-pub(crate) fn systemctl(sys: &System, arguments: &[&str]) -> Result<()> {
-    let words: Vec<&str> = arguments.iter().copied().filter(|word| !word.starts_with("--")).collect();
-    let label = format!("systemctl {}", words.join(" "));
-    let command = arguments
-        .iter()
-        .fold(Command::new(&label, "systemctl"), |command, argument| command.argument(*argument));
-    match sys.run(&command)? {
-        Some(output) if !output.success() => {
-            let said = String::from_utf8_lossy(&output.tail);
-            let said = said.trim().lines().last().unwrap_or("it said nothing");
-            bail!("`{label}` ended with status {}: {said}", output.status);
-        }
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use crate::testing::{Machine, Outcome};
+    use crate::Action;
+    use crate::system::Limits;
+    use crate::testing::{FakeSystemd, JobAnswer, Machine, Outcome};
+    use std::time::Duration;
 
     const UNITS: &str = "\
 -- /usr/lib/systemd/system/multi-user.target
@@ -319,11 +337,17 @@ Also=../web.service loop-a.service
     const WEB: &str =
         "-- /etc/systemd/system/multi-user.target.wants/web.service -> /usr/lib/systemd/system/web.service\n";
 
-    /// A machine that runs systemd, as a pretended kernel shows it.
-    fn booted(tree: &str) -> Machine {
+    /// A machine that runs systemd, which is pretended, too.
+    fn booted(tree: &str, answers: &[(&'static str, JobAnswer)]) -> (Machine, FakeSystemd) {
         let machine = Machine::new(&format!("{tree}-- /run/systemd/system/\n"));
-        machine.host.live_here();
-        machine
+        let systemd = machine.boot(answers);
+        (machine, systemd)
+    }
+
+    /// Has the machine wait for systemd no longer than this.
+    fn hurry(machine: &Machine, systemd: &FakeSystemd) {
+        let limit = Duration::from_millis(300);
+        machine.host.systemd_at(systemd.socket(), Limits { answer: limit, jobs: limit, ..Limits::default() });
     }
 
     #[track_caller]
@@ -493,45 +517,172 @@ Also=../web.service loop-a.service
     }
 
     #[test]
-    fn a_running_systemd_reads_changed_units_again_and_then_starts() {
-        let machine = booted(UNITS);
+    fn a_running_systemd_reads_changed_units_again_and_then_does_what_it_is_asked_for() {
+        let (machine, systemd) = booted(UNITS, &[]);
         let step = "systemctl: {enable: [web], start: [a], restart: [b], stop: [c], reload: [d]}";
-        let verbs = [
-            "systemctl --no-block stop c.service",
-            "systemctl --no-block start a.service",
-            "systemctl --no-block restart b.service",
-            "systemctl --no-block reload d.service",
-        ];
-        let outcome = machine.check(step, WEB);
-        assert_eq!(outcome.commands[0], "systemctl daemon-reload");
-        assert_eq!(outcome.commands[1..], verbs);
-        assert_eq!(outcome.effects.last().unwrap().target, "systemctl reload d.service");
-        assert_eq!(machine.apply(step).commands, verbs, "units that did not change are not read again");
+        let verbs =
+            ["StopUnit c.service", "StartUnit a.service", "RestartUnit b.service", "ReloadUnit d.service"];
+        let outcome = machine.apply(step);
+        assert_messages(&outcome, &[]);
+        machine.assert_tree(WEB);
+        let requests = systemd.take_requests();
+        assert_eq!((&requests[0], &requests[1..]), (&"Reload".to_owned(), &verbs.map(str::to_owned)[..]));
+        let controlled = |outcome: &Outcome| -> Vec<_> {
+            let effects = outcome.effects.iter().filter(|effect| effect.action == Action::Systemd);
+            effects.map(|effect| (effect.target.clone(), effect.changed)).collect()
+        };
+        let effect = |target: &str, changed| (target.to_owned(), changed);
+        assert_eq!(
+            controlled(&outcome),
+            [
+                effect("daemon-reload", true),
+                effect("stop c.service", false),
+                effect("start a.service", true),
+                effect("restart b.service", true),
+                effect("reload d.service", true),
+            ]
+        );
+        let again = machine.apply(step);
+        assert_eq!(systemd.take_requests(), verbs, "units that did not change are not read again");
+        assert_eq!(
+            controlled(&again),
+            [
+                effect("stop c.service", false),
+                effect("start a.service", false),
+                effect("restart b.service", true),
+                effect("reload d.service", true),
+            ]
+        );
     }
 
     #[test]
-    fn a_unit_that_does_not_start_is_an_error_and_the_next_is_started() {
-        let machine = booted(UNITS);
-        machine.host.answer("start a.service", 5, "Failed to start a.service: Unit a.service not found.\n");
-        let outcome = machine.apply("systemctl: {start: [a, web]}");
+    fn a_unit_that_fails_is_an_error_with_the_end_of_its_journal_and_the_next_is_started() {
+        let (machine, systemd) = booted(
+            UNITS,
+            &[("a.service", JobAnswer::Ends("failed")), ("b.service", JobAnswer::Ends("dependency"))],
+        );
+        machine.host.answer("INVOCATION_ID=abab", 0, "one\n\x1b[31mlast words\n");
+        let outcome = machine.apply("systemctl: {start: [a, b, web]}");
         assert_messages(
             &outcome,
             &[
-                "Error: test.yaml:1:21: `systemctl start a.service` ended with status 5: Failed to start a.service: \
-               Unit a.service not found.",
+                "Error: test.yaml:1:21: cannot start a.service: it has failed (exit-code, status 3); the end of its \
+                 journal:",
+                "one",
+                "\\u{1b}[31mlast words",
+                "Error: test.yaml:1:24: cannot start b.service: a unit that it needs has not started; the end of \
+                 its journal:",
+                "one",
+                "\\u{1b}[31mlast words",
             ],
         );
-        assert_eq!(outcome.commands.len(), 2);
+        assert_eq!(systemd.take_requests().len(), 3);
+        assert_eq!(outcome.effects.len(), 3, "asking the journal is no effect");
+    }
+
+    #[test]
+    fn what_systemd_refuses_is_said_with_a_remedy() {
+        let refused = |name, text| JobAnswer::Refused(name, text);
+        let (machine, systemd) = booted(
+            UNITS,
+            &[
+                ("a.service", refused("org.freedesktop.systemd1.UnitMasked", "Unit a.service is masked.")),
+                ("b.service", refused("org.freedesktop.systemd1.NoSuchUnit", "Unit b.service not\tfound.")),
+                ("c.service", refused("org.freedesktop.DBus.Error.AccessDenied", "Permission denied")),
+                ("d.service", JobAnswer::Ends("invalid")),
+            ],
+        );
+        let outcome = machine.apply("systemctl: {stop: [b], start: [a, b, c, web], reload: [d]}");
+        assert_messages(
+            &outcome,
+            &[
+                "Warning: test.yaml:1:20: there is no unit b.service to stop",
+                "Error: test.yaml:1:32: cannot start a.service: Unit a.service is masked; `unmask` it first",
+                "Error: test.yaml:1:35: cannot start b.service: Unit b.service not found; is its name right, and is \
+                 its package installed?",
+                "Error: test.yaml:1:38: cannot start c.service: Permission denied; run as root",
+                "Error: test.yaml:1:56: cannot reload d.service: it is not running",
+            ],
+        );
+        assert_eq!(systemd.take_requests().len(), 6);
+    }
+
+    #[test]
+    fn all_jobs_are_queued_before_one_is_waited_for_and_one_may_end_before_its_number_is_known() {
+        let answers =
+            [("a.service", JobAnswer::DoneWith("b.service")), ("b.service", JobAnswer::EndsEarly("done"))];
+        let (machine, _systemd) = booted(UNITS, &answers);
+        assert_messages(&machine.apply("systemctl: {start: [a, b]}"), &[]);
+    }
+
+    #[test]
+    fn what_must_wait_for_the_own_unit_is_queued_and_not_waited_for() {
+        let answers = [
+            ("late.service", JobAnswer::WaitsFor("middle.service")),
+            ("middle.service", JobAnswer::WaitsFor("own.service")),
+            ("own.service", JobAnswer::WaitsFor("own.service")),
+            ("circle.service", JobAnswer::WaitsFor("circle.service")),
+        ];
+        let (machine, systemd) = booted(UNITS, &answers);
+        let outcome = machine.apply("systemctl: {start: [late, middle, web], restart: [own]}");
+        assert_messages(&outcome, &[]);
+        let targets: Vec<&str> = outcome.effects.iter().map(|effect| effect.target.as_str()).collect();
+        assert_eq!(
+            targets,
+            [
+                "start web.service",
+                "start late.service (queued, to be done after own.service)",
+                "start middle.service (queued, to be done after own.service)",
+                "restart own.service (queued, to be done after own.service)",
+            ]
+        );
+        hurry(&machine, &systemd);
+        let outcome = machine.apply("systemctl: {start: [circle]}");
+        assert_messages(
+            &outcome,
+            &[
+                "Warning: test.yaml:1:21: circle.service: the start has not ended within 0.3 s; systemd goes on with it",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_connection_that_breaks_and_a_systemd_that_is_silent_or_missing_are_errors() {
+        let answers = [("a.service", JobAnswer::HangUp), ("b.service", JobAnswer::Silence)];
+        let (machine, systemd) = booted(UNITS, &answers);
+        for (step, message) in [
+            ("systemctl: {start: [a, web]}", "systemd has closed the connection at StartUnit"),
+            ("systemctl: {start: [b, web]}", "systemd has not answered StartUnit for 0.3 s"),
+        ] {
+            assert_messages(&machine.apply(step), &[&format!("Error: test.yaml:1:1: {message}")]);
+            assert_eq!(systemd.take_requests().len(), 1);
+            hurry(&machine, &systemd);
+        }
+        drop(systemd);
+        let outcome = machine.apply("systemctl: {enable: [web], start: [a]}");
+        assert!(outcome.messages().contains("cannot talk to systemd: "), "{}", outcome.messages());
+        machine.assert_tree(WEB);
+    }
+
+    #[test]
+    fn a_plan_tells_what_systemd_would_be_asked_for_and_asks_nothing() {
+        let (machine, systemd) = booted(UNITS, &[]);
+        let planned = machine.plan("systemctl: {enable: [web], start: [web], stop: [a]}");
+        assert_messages(&planned, &[]);
+        let targets: Vec<&str> =
+            planned.effects.iter().rev().take(3).map(|effect| effect.target.as_str()).collect();
+        assert_eq!(targets, ["start web.service", "stop a.service", "daemon-reload"]);
+        assert!(systemd.take_requests().is_empty());
     }
 
     #[test]
     fn the_systemd_of_an_initramfs_is_not_the_one_of_the_new_root() {
-        let machine = booted(UNITS);
+        let (machine, systemd) = booted(UNITS, &[]);
         machine.host.kernel_file("/proc/1/mountinfo", "1 1 0:2 / / rw - rootfs rootfs rw\n");
         machine.host.kernel_file("/proc/self/mountinfo", "30 1 7:0 / / ro - ext4 /dev/loop0 ro\n");
         let outcome = machine.apply("systemctl: {start: [web]}");
         assert!(outcome.messages().contains("systemd is not running"), "{}", outcome.messages());
-        assert!(outcome.commands.is_empty());
+        assert!(systemd.take_requests().is_empty());
     }
 
     #[test]

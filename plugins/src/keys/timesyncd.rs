@@ -78,7 +78,7 @@ impl Plugin for Timesyncd {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::Machine;
+    use crate::testing::{JobAnswer, Machine};
 
     #[test]
     fn what_is_in_the_file_stays_and_keys_that_nobody_reads_are_told() {
@@ -104,21 +104,23 @@ mod tests {
     #[test]
     fn a_running_service_is_started_again_if_something_changed() {
         let machine = Machine::new("-- /run/systemd/system/\n");
-        machine.host.live_here();
+        let refused = JobAnswer::Refused("org.freedesktop.systemd1.NoSuchUnit", "no such unit");
+        let systemd = machine.boot(&[]);
         let step = "timesyncd: {NTP: a}";
-        assert_eq!(
-            machine.apply(step).commands,
-            ["systemctl --no-block try-restart systemd-timesyncd.service"]
-        );
-        assert!(machine.apply(step).commands.is_empty());
-        machine.host.answer("try-restart", 1, "no such unit\n");
+        machine.apply(step);
+        assert_eq!(systemd.take_requests(), ["TryRestartUnit systemd-timesyncd.service"]);
+        machine.apply(step);
+        assert!(systemd.take_requests().is_empty());
+        let systemd = machine.boot(&[("systemd-timesyncd.service", refused)]);
         let outcome = machine.apply("timesyncd: {NTP: b}");
         assert!(
             outcome.messages().contains("the settings are written, but count only when"),
             "{}",
             outcome.messages()
         );
-        assert!(machine.plan("timesyncd: {NTP: c}").commands.is_empty());
+        systemd.take_requests();
+        machine.plan("timesyncd: {NTP: c}");
+        assert!(systemd.take_requests().is_empty());
         assert!(machine.apply("timesyncd: {}").effects.is_empty());
     }
 

@@ -1,8 +1,8 @@
 //! The machine underneath a root: its kernel, processes, clock and randomness.
 
 use super::http::{Request, Response};
-use super::{Command, Interrupted, Output};
-use anyhow::Result;
+use super::{Command, Interrupted, Output, Systemd};
+use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -40,6 +40,11 @@ pub trait Host {
 
     /// Loads a module into the running kernel; whether it was not there yet.
     fn load_module(&self, module: &super::Module) -> Result<bool>;
+
+    /// A conversation with the systemd that runs this machine.
+    fn systemd(&self) -> Result<Systemd> {
+        bail!("there is no systemd to be asked here")
+    }
 
     /// A variable of the environment of this process.
     fn variable(&self, name: &str) -> Option<OsString>;

@@ -6,7 +6,9 @@
 
 use super::cause::Cause;
 use super::http::{Client, Request, Response, Settings};
-use super::{Command, Host, Image, Interrupted, Module, Output, Owner, process, stop, sys};
+use super::{
+    Command, Door, Host, Image, Interrupted, Limits, Module, Output, Owner, Systemd, process, stop, sys,
+};
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::AtFlags;
@@ -120,6 +122,15 @@ impl Host for Live {
                 Err(super::module::Refused(error).into())
             }
         }
+    }
+
+    fn systemd(&self) -> Result<Systemd> {
+        // As systemctl(1) does it: the bus may not be there yet, and asking for it may start it, which is a
+        // job that waits for others.
+        let private = Door::private("/run/systemd/private");
+        let bus = Door::bus("/run/dbus/system_bus_socket");
+        let doors = if nix::unistd::geteuid().is_root() { vec![private, bus] } else { vec![bus] };
+        Systemd::connect(&doors, Limits::default())
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

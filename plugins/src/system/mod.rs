@@ -30,6 +30,7 @@ pub mod stop;
 mod stream;
 mod sync;
 mod sys;
+mod systemd;
 mod temporary;
 mod tree;
 mod write;
@@ -45,6 +46,7 @@ pub(crate) use module::Refused;
 pub use module::{Image, Module};
 pub use stop::stop_requested;
 pub use stream::Sink;
+pub use systemd::{Door, Job, Limits, Refusal, Systemd};
 
 use crate::effect::Diff;
 use crate::{Action, Effect};
@@ -193,6 +195,19 @@ impl System {
             Mode::Plan => Ok(None),
             Mode::Apply => http::body(self.host(), request).map(Some),
         }
+    }
+
+    /// A conversation with the running systemd. In plan mode nobody is asked and `None` is returned.
+    pub fn systemd(&self) -> Result<Option<Systemd>> {
+        match self.mode() {
+            Mode::Plan => Ok(None),
+            Mode::Apply => self.tree.host.systemd().map(Some),
+        }
+    }
+
+    /// Records what the running systemd was asked for, and whether it changed anything.
+    pub fn record_systemd(&self, request: String, changed: bool) {
+        self.push(Action::Systemd, request, changed, None);
     }
 
     /// That the root has no shell says more than that it could not be run, which is found out first.

@@ -1,8 +1,10 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
 use crate::system::http::{Client, Request, Response, Settings};
-use crate::system::{Command, Host, Image, Interrupted, Module, Output, Owner, Refused};
-use anyhow::{Error, Result, bail};
+use crate::system::{
+    Command, Door, Host, Image, Interrupted, Limits, Module, Output, Owner, Refused, Systemd,
+};
+use anyhow::{Context as _, Error, Result, bail};
 use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
@@ -40,6 +42,7 @@ struct State {
     /// The client with these settings, once something was fetched.
     client: Option<Client>,
     pauses: Vec<Duration>,
+    systemd: Option<(PathBuf, Limits)>,
 }
 
 impl FakeHost {
@@ -97,6 +100,11 @@ impl FakeHost {
         let mut state = self.state();
         state.variables.insert(name.to_owned(), value.into());
         state.client = None;
+    }
+
+    /// From now on systemd answers at this socket, and is waited for so long.
+    pub fn systemd_at(&self, socket: PathBuf, limits: Limits) {
+        self.state().systemd = Some((socket, limits));
     }
 
     /// Trusts an authority, whose certificate this is in DER.
@@ -223,6 +231,11 @@ impl Host for FakeHost {
         };
         self.state().client = Some(client.clone());
         client.fetch(request)
+    }
+
+    fn systemd(&self) -> Result<Systemd> {
+        let (socket, limits) = self.state().systemd.clone().context("there is no systemd on this machine")?;
+        Systemd::connect(&[Door::private(socket)], limits)
     }
 
     fn pause(&self, duration: Duration) -> Result<(), Interrupted> {

@@ -1,8 +1,8 @@
 //! A machine in a temporary directory, on which plugins are tried.
 
-use super::{Answer, FakeHost, Server, Tree};
+use super::{Answer, FakeHost, FakeSystemd, JobAnswer, Server, Tree};
 use crate::facts::Facts;
-use crate::system::Mode;
+use crate::system::{Limits, Mode};
 use crate::{Context, Effect, Registered, System, cloud_config, keys};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::{self, Value};
@@ -65,6 +65,15 @@ impl Machine {
             self.host.name(&host, server.address());
         }
         server
+    }
+
+    /// Has a pretended systemd run the machine, which then lives in this tree.
+    pub fn boot(&self, answers: &[(&'static str, JobAnswer)]) -> FakeSystemd {
+        let systemd = FakeSystemd::new(answers);
+        std::fs::create_dir_all(self.root().join("run/systemd/system")).expect("a directory can be made");
+        self.host.live_here();
+        self.host.systemd_at(systemd.socket(), Limits::default());
+        systemd
     }
 
     /// Applies the keys of a step in the order of the table of plugins, or, if the text begins with

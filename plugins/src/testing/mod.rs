@@ -13,6 +13,7 @@ mod host;
 mod json;
 mod machine;
 mod server;
+mod systemd;
 mod tree;
 mod view;
 
@@ -22,5 +23,6 @@ pub use host::FakeHost;
 pub use json::json;
 pub use machine::{Machine, Outcome, apply_to};
 pub use server::{Answer, Received, Server};
+pub use systemd::{FakeSystemd, JobAnswer};
 pub use tree::Tree;
 pub use view::View;

@@ -1,4 +1,5 @@
-//! Units of systemd: their names, files and enablement in a root where no systemd need be running.
+//! Units of systemd: their names, files and enablement in a root where no systemd need be running, and what the
+//! systemd that runs is asked to do with them.
 //!
 //! What systemctl(1) does with `--root=` is done here without it: the links that `[Install]` sections ask
 //! for, masks, and finding the unit files with their aliases and drop-ins.
@@ -7,7 +8,9 @@
 mod against_systemctl;
 mod disable;
 mod enable;
+mod failure;
 mod install;
+mod jobs;
 mod links;
 mod lookup;
 mod mask;
@@ -16,6 +19,7 @@ mod running;
 
 pub use disable::disable;
 pub use enable::{enable, enable_file};
+pub use jobs::{Outcome, Verb, control, control_one, reload};
 pub use mask::{mask, unmask};
 pub use name::UnitName;
 pub use running::systemd_is_running;
