@@ -14,6 +14,8 @@ pub(crate) enum Header {
     CloudConfig,
     /// The configuration of another program, with stages in it.
     Foreign,
+    /// Something of cloud-init that is no document, which has been reported.
+    Unsupported,
 }
 
 /// How many lines are looked at, as in yip.
@@ -28,21 +30,31 @@ impl Header {
         let mut start = text.len() - text.trim_start_matches('\u{feff}').len();
         for (index, line) in text[start..].split_inclusive('\n').take(LINES).enumerate() {
             let content = line.trim_end();
+            let span = Span {
+                line: index as u32 + 1,
+                column: 1,
+                start: start as u32,
+                end: (start + content.len()) as u32,
+            };
+            let words = content.trim_start_matches(['#', ' ', '\t']);
             match content {
-                "#cloud-config" => return Self::CloudConfig,
                 "#kairos-config" | "#node-config" => return Self::Foreign,
-                _ if content.starts_with('#')
-                    && content.trim_start_matches(['#', ' ', '\t']) == "cloud-config" =>
-                {
-                    let span = Span {
-                        line: index as u32 + 1,
-                        column: 1,
-                        start: start as u32,
-                        end: (start + content.len()) as u32,
-                    };
+                _ if content.eq_ignore_ascii_case("#cloud-config") => return Self::CloudConfig,
+                "#cloud-config-archive" | "#cloud-config-jsonp" => {
+                    findings
+                        .error(span, format!("`{content}` is not supported"))
+                        .help("put each part into a file of its own, which begins with `#cloud-config`");
+                    return Self::Unsupported;
+                }
+                _ if content.starts_with('#') && words == "cloud-config" => {
                     findings
                         .warn(span, "this line is only a comment")
                         .help("write `#cloud-config` without a space if the file is a cloud-config");
+                }
+                _ if content.starts_with("##") && is_jinja(words) && has_jinja(text) => {
+                    findings.warn(span, "the text is not rendered as a template of Jinja").help(
+                        "what stands in `{{ }}` and `{% %}` is kept as it is: write the values themselves",
+                    );
                 }
                 _ if content.trim_start().is_empty() || content.trim_start().starts_with('#') => {}
                 _ => return Self::None,
@@ -51,6 +63,15 @@ impl Header {
         }
         Self::None
     }
+}
+
+/// Whether the words behind `##` say that the text is a template of Jinja.
+fn is_jinja(words: &str) -> bool {
+    words.strip_prefix("template:").is_some_and(|name| name.trim() == "jinja")
+}
+
+fn has_jinja(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%")
 }
 
 /// How often a module acts.
@@ -84,6 +105,9 @@ pub struct Module {
     pub calls: &'static [&'static str],
     /// Whether a key that calls for it leaves something to be done with its value.
     pub when: fn(&str, &Node) -> bool,
+    /// Whether it counts as done when single items have failed, because doing the others again would undo what
+    /// people did since.
+    pub done_in_part: bool,
 }
 
 const fn module(
@@ -92,13 +116,18 @@ const fn module(
     frequency: Frequency,
     keys: &'static [&'static str],
 ) -> Module {
-    Module { name, stage, frequency, keys, calls: keys, when: |_, _| true }
+    Module { name, stage, frequency, keys, calls: keys, when: |_, _| true, done_in_part: false }
 }
 
 impl Module {
     /// The same, called for by some of its keys only.
     const fn called_by(self, calls: &'static [&'static str]) -> Self {
         Self { calls, ..self }
+    }
+
+    /// The same, done also when single items have failed.
+    const fn done_in_part(self) -> Self {
+        Self { done_in_part: true, ..self }
     }
 
     /// The same, if the value of a key that calls for it is such.
@@ -140,7 +169,7 @@ pub const MODULES: &[Module] = &[
         .called_by(&["manage_etc_hosts"]),
     module("resolv_conf", "boot", Frequency::Instance, &["manage_resolv_conf", "resolv_conf"]),
     module("ca_certs", "boot", Frequency::Instance, &["ca_certs", "ca-certs"]),
-    module("users_groups", "boot", Frequency::Instance, &["groups", "users", "user"]),
+    module("users_groups", "boot", Frequency::Instance, &["groups", "users", "user"]).done_in_part(),
     module(
         "ssh",
         "boot",
@@ -154,7 +183,8 @@ pub const MODULES: &[Module] = &[
         Frequency::Instance,
         &["password", "chpasswd", "ssh_pwauth", "users", "user"],
     )
-    .called_by(&["password", "chpasswd", "ssh_pwauth"]),
+    .called_by(&["password", "chpasswd", "ssh_pwauth"])
+    .done_in_part(),
     module(
         "ssh_import_id",
         "network",

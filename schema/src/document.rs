@@ -90,7 +90,7 @@ const STEP_KEYS: &[&str] = &[
 pub fn parse(text: &str, origin: &Origin) -> (Document, Vec<Diagnostic>) {
     let mut findings = Findings::new(origin.clone());
     let header = Header::of(text, &mut findings);
-    let root = yaml::parse(text, &mut findings);
+    let root = if header == Header::Unsupported { None } else { yaml::parse(text, &mut findings) };
     let document = read(root, header, &mut findings);
     (document, findings.into_vec())
 }
@@ -120,7 +120,9 @@ pub(crate) fn read(root: Option<Node>, header: Header, findings: &mut Findings) 
         }
     }
     match header {
-        Header::None => unknown.iter().for_each(|(name, value)| warn_of_unknown(name, value, findings)),
+        Header::None | Header::Unsupported => {
+            unknown.iter().for_each(|(name, value)| warn_of_unknown(name, value, findings))
+        }
         Header::CloudConfig => {
             let own = std::mem::replace(&mut document.stages, cloud_config::read(&unknown, findings));
             own.into_iter().for_each(|stage| document.append(stage));
@@ -391,5 +393,31 @@ mod tests {
         let far = format!("{}#cloud-config\nhostname: x\n", "#\n".repeat(10));
         assert!(parsed(&far).1[0].contains("unknown key `hostname`"));
         assert!(parsed("a: b\n#cloud-config\n").1[0].contains("unknown key `a`"));
+    }
+
+    #[test]
+    fn headers_are_found_as_cloud_init_finds_them_and_what_is_no_document_is_told() {
+        for text in
+            ["\n\n#Cloud-Config\nruncmd: [a]\n", "\u{feff}## template: jinja\n#cloud-config\nruncmd: [a]\n"]
+        {
+            let (stages, findings) = parsed(text);
+            assert_eq!(
+                (stages, findings),
+                (vec!["network.after: runcmd".to_owned()], Vec::<String>::new()),
+                "{text}"
+            );
+        }
+        let (stages, findings) = parsed("## template: jinja\n#cloud-config\nruncmd: ['{{ v1.name }}']\n");
+        assert_eq!(stages.len(), 1);
+        assert!(
+            findings[0].starts_with("warning 1:1 the text is not rendered as a template of Jinja"),
+            "{findings:?}"
+        );
+        let (stages, findings) = parsed("#cloud-config-archive\n- type: text/cloud-config\n  content: x\n");
+        assert_eq!((stages.len(), findings.len()), (0, 1));
+        assert!(
+            findings[0].starts_with("error 1:1 `#cloud-config-archive` is not supported"),
+            "{findings:?}"
+        );
     }
 }

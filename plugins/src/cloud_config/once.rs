@@ -206,7 +206,7 @@ impl Instance for Recorded {
             return result;
         }
         plugin.apply(cx, sys)?;
-        if !cx.has_failed()
+        if (once.module.done_in_part || !cx.has_failed())
             && let Err(error) = once.record(sys)
         {
             cx.warn(once.span, format!("this will be done again at the next boot: {error:#}"));
@@ -274,6 +274,63 @@ mod tests {
         let record = std::fs::metadata(&records[0]).unwrap();
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&record.permissions()) & 0o777, 0o600);
         assert!(!std::fs::read_to_string(&records[0]).unwrap().contains("touch"));
+    }
+
+    #[test]
+    fn what_lies_in_etc_is_made_once_and_comes_back_with_an_etc_that_is_made_anew() {
+        let image = "-- /etc/passwd\n-- /etc/shadow 0640\n-- /etc/group\n";
+        let machine = Machine::new(&format!("{image}-- /usr/local/\n"));
+        let text = "#cloud-config\nusers: [{name: a, passwd: $6$a$b}]\n";
+        let shadow = || std::fs::read_to_string(machine.root().join("etc/shadow")).unwrap();
+        assert_eq!(boot(&machine, text), [""; 0]);
+        assert_eq!(shadow(), "a:$6$a$b:20455::::::\n");
+        // The user chooses another password, which stays until the document says something else.
+        std::fs::write(machine.root().join("etc/shadow"), "a:$6$own$own:20456::::::\n").unwrap();
+        assert_eq!(boot(&machine, text), ["skipped"]);
+        assert_eq!(shadow(), "a:$6$own$own:20456::::::\n");
+        assert_eq!(boot(&machine, &text.replace("$6$a$b", "$6$c$d")), [""; 0]);
+        assert_eq!(shadow(), "a:$6$c$d:20455::::::\n");
+        // The machine restarts, and has the /etc of its image again.
+        std::fs::remove_dir_all(machine.root().join("etc")).unwrap();
+        std::fs::create_dir(machine.root().join("etc")).unwrap();
+        for name in ["passwd", "shadow", "group"] {
+            std::fs::write(machine.root().join("etc").join(name), "").unwrap();
+        }
+        assert_eq!(boot(&machine, text), [""; 0]);
+        assert_eq!(shadow(), "a:$6$a$b:20455::::::\n");
+        assert_eq!(boot(&machine, text), ["skipped"]);
+    }
+
+    #[test]
+    fn what_has_failed_is_tried_again_and_what_is_wrong_in_the_document_is_no_reason() {
+        for text in ["users: [a, {name: b, uid: x}]\n", "write_files: [{path: /etc/passwd}, {path: x}]"] {
+            let (machine, text) = (Machine::new("-- /etc/passwd/\n"), format!("#cloud-config\n{text}"));
+            assert!(boot(&machine, &text)[0].contains("/etc/passwd"));
+            assert!(boot(&machine, &text)[0].contains("/etc/passwd"));
+            std::fs::remove_dir(machine.root().join("etc/passwd")).unwrap();
+            assert_eq!(boot(&machine, &text), [""; 0]);
+            assert_eq!(boot(&machine, &text), ["skipped"]);
+        }
+    }
+
+    #[test]
+    fn a_user_who_cannot_be_made_is_no_reason_to_reset_the_passwords_of_others_at_each_boot() {
+        let machine = Machine::new("-- /etc/passwd\n-- /etc/shadow 0640\n-- /etc/group\n");
+        let text = "#cloud-config\nusers: [a, {name: b, primary_group: none, create_groups: false}]\n\
+                    chpasswd: {users: [{name: a, password: $6$a$b}, {name: ghost, password: $6$a$b}]}\n";
+        assert_eq!(boot(&machine, text).len(), 2);
+        assert_eq!(boot(&machine, text), ["skipped", "skipped"]);
+    }
+
+    #[test]
+    fn two_documents_have_records_of_their_own() {
+        let (one, other) = (Origin::new("/oem/1.yaml"), Origin::new("/oem/2.yaml"));
+        let (document, _) = cosette_schema::parse(RUNCMD, &one);
+        let config = &document.stages[0].steps[0].fields[0].1;
+        let module = document.stages[0].steps[0].module.unwrap();
+        let path = |origin| Once::of(module, config, origin).unwrap().paths().next().unwrap();
+        assert_ne!(path(&one), path(&other));
+        assert_eq!(path(&one), path(&one));
     }
 
     #[test]

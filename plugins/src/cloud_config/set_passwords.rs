@@ -191,13 +191,12 @@ impl Plugin for SetPasswords {
                 _ => {}
             }
         }
-        if let Some(first) = passwords.first() {
-            cx.attempt(first.span, set_passwords(cx, sys, &passwords));
-        }
-        match self.ssh_pwauth.0 {
+        let set = if passwords.is_empty() { Ok(()) } else { set_passwords(cx, sys, &passwords) };
+        let pwauth = match self.ssh_pwauth.0 {
             Some(count) => sshd_config::set(sys, "PasswordAuthentication", if count { "yes" } else { "no" }),
             None => Ok(()),
-        }
+        };
+        set.and(pwauth)
     }
 }
 
