@@ -1,5 +1,7 @@
 //! The JSON Schema of stage documents and cloud-configs, for editors.
 
+mod share;
+
 use super::{documentation_of, fields, first_paragraph, line};
 use crate::conditions::Conditions;
 use crate::step::Step;
@@ -7,7 +9,7 @@ use crate::testing::json;
 use crate::{cloud_config, keys};
 use cosette_schema::cloud_config::MODULES;
 use cosette_schema::yaml;
-use cosette_schema::{Field, Findings, Origin, Shape};
+use cosette_schema::{Decode, Field, Findings, Origin, Shape};
 use serde_json::{Map, Value, json};
 
 /// The stages that the units of the system run, each between its `.before` and `.after`.
@@ -31,7 +33,17 @@ const BOOLEAN: &str =
 
 /// The schema as it is published.
 pub(super) fn text() -> String {
-    serde_json::to_string_pretty(&schema()).expect("a schema is JSON") + "\n"
+    let mut schema = schema();
+    let names = [
+        ("text", of(&Shape::TEXT)),
+        ("boolean", of(&Shape::Boolean)),
+        ("boolean_or_null", or_null(of(&Shape::Boolean))),
+        ("mode", of(&Shape::Mode)),
+        ("mode_or_null", or_null(of(&Shape::Mode))),
+        ("id_or_null", or_null(of(&u32::shape()))),
+    ];
+    share::share(&mut schema, &names);
+    serde_json::to_string_pretty(&schema).expect("a schema is JSON") + "\n"
 }
 
 fn schema() -> Value {
@@ -47,7 +59,7 @@ fn schema() -> Value {
                 add_example(&mut property, name, &docs);
                 // A key of several modules means the same to all of them, or must suit each.
                 let property = match properties.remove(*name) {
-                    Some(other) if same_but_for_examples(&other, &property) => other,
+                    Some(other) if accept_the_same(&other, &property) => other,
                     Some(other) => json!({ "allOf": [other, property] }),
                     None => property,
                 };
@@ -78,10 +90,10 @@ fn schema() -> Value {
     })
 }
 
-fn same_but_for_examples(one: &Value, other: &Value) -> bool {
+fn accept_the_same(one: &Value, other: &Value) -> bool {
     let without = |value: &Value| {
         let mut value = value.clone();
-        value.as_object_mut().map(|keys| keys.remove("examples"));
+        value.as_object_mut().map(|keys| keys.retain(|key, _| key != "examples" && key != "description"));
         value
     };
     without(one) == without(other)
