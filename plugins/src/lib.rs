@@ -9,6 +9,7 @@ pub mod cloud_config;
 mod command_output;
 pub mod conditions;
 pub mod context;
+mod datasource;
 pub mod effect;
 pub mod env_file;
 pub mod facts;

@@ -73,6 +73,11 @@ pub fn is_remote(keys: &Text) -> bool {
     lines(std::slice::from_ref(keys)).any(|(_, line)| Source::parse(line).is_some())
 }
 
+/// Allows in for a user the keys of a list that a server gave, one on a line.
+pub(crate) fn install_list(cx: &Context, sys: &System, span: Span, user: &User, list: &str) -> Result<()> {
+    add(cx, sys, user, vec![(span, Entry::List(list.to_owned()))], "")
+}
+
 fn add(
     cx: &Context,
     sys: &System,

@@ -42,7 +42,7 @@ use crate::system::File;
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Shape, Text};
+use cosette_schema::{Decode, Findings, Shape, Span, Text};
 
 /// The longest name that Linux takes, in bytes.
 const LONGEST_NAME: usize = 64;
@@ -101,13 +101,30 @@ pub(crate) fn set(cx: &Context, sys: &System, text: &Text, wishes: Wishes) -> Re
     let kept = before.as_deref().filter(|before| {
         validate(before).is_ok() && was_made_by(template, rendered, before, cx.facts().hostname())
     });
-    let name = kept.unwrap_or(rendered);
+    put(cx, sys, span, kept.unwrap_or(rendered), before.as_deref(), &wishes)
+}
+
+/// Sets a name that is no template.
+pub(crate) fn set_name(cx: &Context, sys: &System, span: Span, name: &str) -> Result<()> {
+    validate(name)?;
+    let before = current(sys).unwrap_or_default();
+    put(cx, sys, span, name, before.as_deref(), &Wishes { first_label: false, new_file: true, hosts: true })
+}
+
+fn put(
+    cx: &Context,
+    sys: &System,
+    span: Span,
+    name: &str,
+    before: Option<&str>,
+    wishes: &Wishes,
+) -> Result<()> {
     cx.attempt(span, sys.set_hostname(name));
     if wishes.new_file || sys.exists("/etc/hostname")? {
         cx.attempt(span, sys.write(File::new("/etc/hostname", format!("{name}\n"))));
     }
     if wishes.hosts {
-        cx.attempt(span, write_hosts(sys, name, before.as_deref()));
+        cx.attempt(span, write_hosts(sys, name, before));
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod authorized_keys;
 pub(crate) mod commands;
+mod datasource;
 mod delete_entities;
 mod directories;
 pub(crate) mod dns;
@@ -48,6 +49,7 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<environment::Environment>(),
     Registered::of::<environment_file::EnvironmentFile>(),
     Registered::of::<systemd_firstboot::SystemdFirstboot>(),
+    Registered::of::<datasource::Datasource>(),
     Registered::of::<package_pins::PackagePins>(),
     Registered::of::<packages::Packages>(),
 ];

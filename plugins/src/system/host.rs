@@ -4,6 +4,7 @@ use super::http::{Request, Response};
 use super::{Command, Interrupted, Output, Systemd};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -45,6 +46,13 @@ pub trait Host {
     fn systemd(&self) -> Result<Systemd> {
         bail!("there is no systemd to be asked here")
     }
+
+    /// The first bytes of a block device, at most so many.
+    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>>;
+
+    /// Mounts a block device with a file system of this kind, read-only and where nobody else can see it. It is
+    /// unmounted when the handle is closed.
+    fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd>;
 
     /// A variable of the environment of this process.
     fn variable(&self, name: &str) -> Option<OsString>;

@@ -11,11 +11,12 @@ use super::{
 };
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
-use nix::fcntl::AtFlags;
+use nix::fcntl::{AtFlags, OFlag};
 use nix::unistd::{Gid, Uid, fchownat};
 use std::ffi::{CString, OsString};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -131,6 +132,30 @@ impl Host for Live {
         let bus = Door::bus("/run/dbus/system_bus_socket");
         let doors = if nix::unistd::geteuid().is_root() { vec![private, bus] } else { vec![bus] };
         Systemd::connect(&doors, Limits::default())
+    }
+
+    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>> {
+        use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+        let flags = OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
+        let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
+        if !file.metadata()?.file_type().is_block_device() {
+            bail!("{} is no block device", path.display());
+        }
+        let mut head = Vec::with_capacity(length);
+        file.take(length as u64).read_to_end(&mut head)?;
+        Ok(head)
+    }
+
+    fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd> {
+        let kind = CString::new(kind)?;
+        let device = CString::new(device.as_os_str().as_bytes())?;
+        sys::mount_detached(&kind, &device).map_err(|error| match error {
+            Errno::EPERM => anyhow!("mounting is not permitted: it takes root, outside of containers"),
+            Errno::ENODEV => {
+                anyhow!("the kernel has no such file system: name its module in `modules` of an earlier step")
+            }
+            other => Cause(other).into(),
+        })
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

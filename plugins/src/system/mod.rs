@@ -144,6 +144,11 @@ impl System {
         &*self.tree.host
     }
 
+    /// The same, to be shared with the System of another tree.
+    pub fn shared_host(&self) -> Arc<dyn Host> {
+        Arc::clone(&self.tree.host)
+    }
+
     /// The effects since the last call.
     pub fn take_effects(&self) -> Vec<Effect> {
         self.effects.take()

@@ -108,6 +108,37 @@ pub(super) fn load_module_image(image: &[u8], parameters: &CStr) -> nix::Result<
     Errno::result(result).map(drop)
 }
 
+/// Mounts a file system read-only without giving it a place: the handle is all there is of it (fsopen(2),
+/// fsconfig(2), fsmount(2); Linux 5.2).
+pub(super) fn mount_detached(kind: &CStr, device: &CStr) -> nix::Result<OwnedFd> {
+    const FSOPEN_CLOEXEC: libc::c_uint = 1;
+    const FSMOUNT_CLOEXEC: libc::c_uint = 1;
+    const SET_FLAG: libc::c_uint = 0;
+    const SET_STRING: libc::c_uint = 1;
+    const CREATE: libc::c_uint = 6;
+    const READ_ONLY_NOSUID_NODEV_NOEXEC: libc::c_uint = 1 | 2 | 4 | 8;
+    let null = std::ptr::null::<libc::c_char>();
+    // SAFETY: all strings are terminated and live, null stands where the command takes nothing, and each
+    // descriptor that is returned is owned by nobody else.
+    unsafe {
+        let context = Errno::result(libc::syscall(libc::SYS_fsopen, kind.as_ptr(), FSOPEN_CLOEXEC))?;
+        let context = OwnedFd::from_raw_fd(context as libc::c_int);
+        let configure = |command: libc::c_uint, key: *const libc::c_char, value: *const libc::c_char| {
+            Errno::result(libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0))
+        };
+        configure(SET_STRING, c"source".as_ptr(), device.as_ptr())?;
+        configure(SET_FLAG, c"ro".as_ptr(), null)?;
+        configure(CREATE, null, null)?;
+        let mount = libc::syscall(
+            libc::SYS_fsmount,
+            context.as_raw_fd(),
+            FSMOUNT_CLOEXEC,
+            READ_ONLY_NOSUID_NODEV_NOEXEC,
+        );
+        Ok(OwnedFd::from_raw_fd(Errno::result(mount)? as libc::c_int))
+    }
+}
+
 /// What the system error of a start is raised by when it was the chroot that failed.
 const CHROOT_FAILED: i32 = 1 << 16;
 

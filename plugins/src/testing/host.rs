@@ -9,7 +9,7 @@ use nix::errno::Errno;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
@@ -33,6 +33,7 @@ struct State {
     kernel: BTreeMap<PathBuf, Vec<u8>>,
     refused_parameters: BTreeSet<PathBuf>,
     modules: Vec<String>,
+    disks: BTreeMap<PathBuf, (Vec<u8>, PathBuf)>,
     refused_modules: BTreeMap<String, Errno>,
     links: BTreeMap<PathBuf, PathBuf>,
     variables: HashMap<String, OsString>,
@@ -88,6 +89,13 @@ impl FakeHost {
     /// The modules that were loaded since the last call, with their parameters.
     pub fn take_modules(&self) -> Vec<String> {
         std::mem::take(&mut self.state().modules)
+    }
+
+    /// Gives the machine a disk with this beginning. Mounted, it shows what is in the directory.
+    pub fn disk(&self, name: &str, head: Vec<u8>, directory: &Path) {
+        let mut state = self.state();
+        state.kernel.insert(format!("/sys/class/block/{name}/size").into(), b"1\n".to_vec());
+        state.disks.insert(format!("/dev/{name}").into(), (head, directory.to_owned()));
     }
 
     /// Gives the kernel a link below `/proc` or `/sys`.
@@ -259,6 +267,18 @@ impl Host for FakeHost {
         let list = state.kernel.entry("/proc/modules".into()).or_default();
         list.extend(format!("{} 16384 0 - Live 0x0000000000000000\n", module.name).bytes());
         Ok(true)
+    }
+
+    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>> {
+        let state = self.state();
+        let (head, _) = state.disks.get(path).context("there is no such disk")?;
+        Ok(head[..head.len().min(length)].to_vec())
+    }
+
+    fn mount_detached(&self, device: &Path, _kind: &str) -> Result<OwnedFd> {
+        let state = self.state();
+        let (_, directory) = state.disks.get(device).context("there is no such disk")?;
+        Ok(std::fs::File::open(directory)?.into())
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

@@ -6,7 +6,7 @@ use cosette_plugins::system::http::{Request, Response};
 use cosette_plugins::system::{Command, Interrupted, Module, Output, Owner};
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -93,6 +93,14 @@ impl<H: Host> Host for ViewHost<H> {
         Ok(())
     }
 
+    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>> {
+        self.host.read_device(path, length)
+    }
+
+    fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd> {
+        self.host.mount_detached(device, kind)
+    }
+
     /// It counts as loaded.
     fn load_module(&self, _: &Module) -> Result<bool> {
         Ok(true)
@@ -171,6 +179,14 @@ mod tests {
         }
 
         fn load_module(&self, _: &Module) -> Result<bool> {
+            unreachable!()
+        }
+
+        fn read_device(&self, _: &Path, _: usize) -> Result<Vec<u8>> {
+            unreachable!()
+        }
+
+        fn mount_detached(&self, _: &Path, _: &str) -> Result<OwnedFd> {
             unreachable!()
         }
 

@@ -10,7 +10,7 @@ use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::{Certificate, NoProxy, Proxy, redirect};
 use std::ffi::OsString;
 use std::io::Read;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -29,7 +29,8 @@ pub struct Settings {
     pub stall: Duration,
     /// Certificates that are trusted besides those of the distribution, in DER.
     pub roots: Vec<Vec<u8>>,
-    /// The only host names there are, and what each stands for, with the port that is its standard one.
+    /// The only host names there are, and addresses beside the loopback ones, and what each stands for, with the
+    /// port that is its standard one.
     pub names: Option<Vec<(String, SocketAddr)>>,
 }
 
@@ -49,6 +50,7 @@ impl Default for Settings {
 pub struct Client {
     client: reqwest::Client,
     stall: Duration,
+    names: Option<Vec<(String, SocketAddr)>>,
 }
 
 impl Client {
@@ -80,7 +82,7 @@ impl Client {
             builder().tls_certs_only(carried.chain(own)).build()
         });
         let client = client.map_err(reqwest::Error::without_url).context("cannot set up TLS")?;
-        Ok(Self { client, stall: settings.stall })
+        Ok(Self { client, stall: settings.stall, names: settings.names.clone() })
     }
 
     /// Makes one try, following redirects.
@@ -132,11 +134,27 @@ impl Client {
             Method::Post => reqwest::Method::POST,
             Method::Put => reqwest::Method::PUT,
         };
-        let mut built = self.client.request(method, way.end().clone());
+        let mut built = self.client.request(method, self.place(way.end())?);
         for (name, value) in request.headers.iter().filter(|(name, _)| way.shows(name)) {
             built = built.header(name, value);
         }
         Ok(if request.method == Method::Get { built } else { built.body(request.body.clone()) })
+    }
+
+    /// Where an address leads: no name server has a say in one that is a number.
+    fn place(&self, url: &reqwest::Url) -> Result<reqwest::Url> {
+        let mut url = url.clone();
+        let host = url.host_str().unwrap_or_default().to_owned();
+        let Some((names, address)) = self.names.as_ref().zip(host.parse::<IpAddr>().ok()) else {
+            return Ok(url);
+        };
+        if let Some((_, place)) = names.iter().find(|(name, _)| *name == host) {
+            let set = url.set_ip_host(place.ip()).and_then(|()| url.set_port(Some(place.port())));
+            set.map_err(|()| anyhow!("{host} cannot stand for another address"))?;
+        } else if !address.is_loopback() {
+            return Err(Failure::Passing(format!("cannot connect to {host}: there is no such host")).into());
+        }
+        Ok(url)
     }
 }
 
