@@ -4,6 +4,8 @@
 #![allow(clippy::disallowed_methods, clippy::print_stderr, reason = "tests look at real files and processes")]
 #![allow(clippy::unwrap_used, missing_docs)]
 
+#[path = "hostile/canaries.rs"]
+mod canaries;
 #[path = "hostile/commands.rs"]
 mod commands;
 #[path = "hostile/documents.rs"]

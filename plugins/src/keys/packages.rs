@@ -68,6 +68,10 @@ fn packages(list: &[Text], cx: &Context) -> Vec<Package> {
     for text in list {
         let Some(rendered) = cx.render_required(text) else { continue };
         for package in Package::all_in(&rendered).filter_map(|package| cx.attempt(text.span(), package)) {
+            if package.shows_password() {
+                let message = "every user can see the password in the address while the manager runs";
+                cx.warn(text.span(), message);
+            }
             if !packages.contains(&package) {
                 packages.push(package);
             }
@@ -190,6 +194,14 @@ mod tests {
         assert!(
             !format!("{:?}{:?}{}", planned.effects, applied.effects, applied.messages()).contains("hunter2")
         );
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_warned_of() {
+        let outcome =
+            machine("ID=fedora").plan("packages: {install: ['https://ann:hunter2@host/x.rpm', a@b]}");
+        assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+        assert!(outcome.messages().contains("every user can see the password"), "{}", outcome.messages());
     }
 
     #[test]

@@ -49,6 +49,13 @@ impl Package {
         Ok(Self(name.to_owned()))
     }
 
+    /// Whether it is an address with a user or a password.
+    pub(crate) fn shows_password(&self) -> bool {
+        let authority =
+            self.0.split_once("://").map_or("", |(_, rest)| rest.split('/').next().unwrap_or_default());
+        authority.contains('@')
+    }
+
     /// As the manager gets it.
     pub(crate) fn as_str(&self) -> &str {
         &self.0

@@ -7,18 +7,28 @@ use cosette_schema::suggest;
 use std::ops::Range;
 
 /// Keys whose values, or whatever stands below them, may hold secrets. Misspelt ones count as well.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 21] = [
+    "auth",
     "authorized_keys",
+    "bootcmd",
     "commands",
+    "condition",
     "content",
     "delete_entities",
     "ensure_entities",
     "entity",
     "environment",
+    "git",
+    "packages",
     "passwd",
     "password",
+    "phone_home",
+    "power_state",
+    "runcmd",
     "ssh_authorized_keys",
+    "systemd_firstboot",
     "users",
+    "write_files",
 ];
 
 /// Parts of names that speak of secrets: `api_token`, `privateKey`.
@@ -45,7 +55,8 @@ pub(super) fn line_to_show(text: &str, mark: Range<usize>) -> Option<(String, Ra
         let rest = if line[value..].trim().is_empty() { "" } else { " ..." };
         return Some((format!("{}{rest}", &line[..value]), start..end));
     }
-    let secret = line.split(no_name).any(is_secret) || is_below_secret(&text[..begin], line);
+    let has_address = line.contains("://") && line.contains(['@', '?', '#']);
+    let secret = has_address || line.split(no_name).any(is_secret) || is_below_secret(&text[..begin], line);
     (!secret).then(|| (line.to_owned(), start..end))
 }
 
@@ -146,6 +157,9 @@ mod tests {
             "- path: /x\n  content:\n    x: [hunter2]",
             "- environment:\n\n    A: [hunter2]",
             "content: |\nhunter2",
+            "runcmd:\n- [sh, -c, hunter2]",
+            "url: [\"https://ann:hunter2@h/x\"]",
+            "url: [\"https://h/x?token=hunter2\"]",
             "content: |\n-----hunter2",
             "    x: [hunter2]",
         ] {

@@ -1,6 +1,10 @@
 //! A run full of secrets, through every command: none of them in any output or report.
 
-use crate::machine::{Machine, command};
+use crate::canaries::{Canaries, KEYS, MODULES};
+use crate::machine::{Machine, command, is_root};
+use cosette_plugins::testing::{Answer, Server};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 
 const DOCUMENTS: [&str; 7] = [
     r#"name: Secrets
@@ -196,4 +200,166 @@ fn run_and_apply_show_no_line_of_a_document() {
     }
     let checked = machine.cosette(&["check", &document]);
     assert!(checked.stderr.contains("  - dns: {nameservers: 8.8.8.8}"), "{checked:#?}");
+}
+
+/// What the root has for programs: each says everything it knows, and fails.
+const PROGRAM: &str = r#"#!/bin/sh
+printf '%s\n' "$0 $*" >> /argv
+case "$*" in *" init "*|*" config "*) exit 0;; esac
+printf '%s\n' "$0 $*"
+env
+cat
+exit 1
+"#;
+
+/// A root with a shell and with programs that tell everything, where commands can run at all.
+fn talkative() -> Machine {
+    let machine = Machine::new();
+    machine.put("/etc/os-release", "ID=debian\n");
+    machine.put("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nold:x:9:9::/:/bin/sh\n");
+    machine.put("/etc/group", "root:x:0:\n");
+    machine.put("/etc/shadow", "root:CANARYold:1::::::\nold:CANARYold:1::::::\n");
+    machine.put("/etc/environment", "OLD=CANARYold\n");
+    for secret in ["/etc/shadow", "/etc/environment"] {
+        std::fs::set_permissions(machine.root(secret), PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
+    let Some(busybox) = busybox.filter(|_| is_root()) else {
+        eprintln!("SKIPPED: programs that tell their arguments: needs root and a busybox that is static");
+        return machine;
+    };
+    machine.put("/bin/busybox", "");
+    std::fs::copy(busybox, machine.root("/bin/busybox")).unwrap();
+    for name in ["sh", "cat", "env", "rm"] {
+        std::os::unix::fs::symlink("busybox", machine.root(&format!("/bin/{name}"))).unwrap();
+    }
+    for name in [
+        "apt-get",
+        "chpasswd",
+        "dpkg-query",
+        "git",
+        "mkswap",
+        "passwd",
+        "shutdown",
+        "ssh-keygen",
+        "systemctl",
+        "systemd-firstboot",
+        "useradd",
+        "wall",
+    ] {
+        let path = format!("/usr/bin/{name}");
+        machine.put(&path, PROGRAM);
+        std::fs::set_permissions(machine.root(&path), PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    machine
+}
+
+/// Keys in whose place a path, or the name of a program, a package or a user may stand, which reports show.
+const SHOWN: [&str; 8] =
+    ["bootcmd", "commands", "downloads", "files", "packages", "runcmd", "users_groups", "write_files"];
+
+/// Documents of stages and of cloud-config with every value that holds a secret.
+fn documents(machine: &Machine, server: &Server) -> Vec<String> {
+    let here = server.address().to_string();
+    let at_server = |text: &str| text.replace("127.0.0.1:1/", &format!("{here}/"));
+    let mut steps = String::new();
+    let mut documents = Vec::new();
+    let mut number = 0;
+    let mut name = || {
+        number += 1;
+        number
+    };
+    for (key, canaries) in KEYS {
+        let Canaries::Values(values) = canaries else { continue };
+        let wrong = if SHOWN.contains(key) { &[][..] } else { &["CANARY", "[CANARY]", "[[CANARY]]"] };
+        for value in values.iter().chain(wrong) {
+            steps += &format!("- name: step {}\n  {key}: {value}\n", name());
+        }
+    }
+    documents.push(machine.steps("steps.yaml", &at_server(&steps)));
+    for (module, canaries) in MODULES {
+        let Canaries::Values(values) = canaries else { continue };
+        let key = values[0].split_once(':').unwrap().0;
+        let wrong = if SHOWN.contains(&key) || SHOWN.contains(module) {
+            &[][..]
+        } else {
+            &["CANARY", "[CANARY]", "{a: CANARY}"]
+        };
+        let wrong = wrong.iter().map(|value| format!("{key}: {value}"));
+        for text in values.iter().map(ToString::to_string).chain(wrong) {
+            let name = format!("{module}-{}.yaml", name());
+            documents.push(machine.document(&name, &at_server(&format!("#cloud-config\n{text}\n"))));
+        }
+    }
+    documents
+}
+
+#[test]
+fn every_key_is_among_the_canaries() {
+    for (table, canaries) in
+        [(cosette_plugins::keys::PLUGINS, KEYS), (cosette_plugins::cloud_config::PLUGINS, MODULES)]
+    {
+        for plugin in table {
+            let entry = canaries.iter().find(|(key, _)| *key == plugin.key);
+            let key = plugin.key;
+            assert!(entry.is_some(), "`{key}` is missing in runner/tests/hostile/canaries.rs");
+        }
+        for (key, canaries) in canaries {
+            assert!(table.iter().any(|plugin| plugin.key == *key), "there is no key {key}");
+            let Canaries::Values(values) = canaries else { continue };
+            assert!(values.iter().all(|value| value.contains("CANARY")), "a value of {key} holds no canary");
+        }
+    }
+}
+
+#[test]
+fn no_key_tells_its_secrets_to_reports_programs_or_everybody() {
+    let server = Server::new(|_| Answer::status(404));
+    for detail in [&["-v"][..], &["--json"]] {
+        let machine = talkative();
+        let documents = documents(&machine, &server);
+        for stage in ["test", "boot", "network.after"] {
+            for command in ["check", "plan", "try", "apply", "apply"] {
+                let mut arguments = detail.to_vec();
+                arguments.push(command);
+                if command != "check" {
+                    arguments.extend(["-s", stage]);
+                }
+                arguments.extend(documents.iter().map(String::as_str));
+                let ended = machine.cosette(&arguments);
+                let what = format!("{detail:?} {command} {stage}");
+                assert!(matches!(ended.status, Some(0 | 1 | 3)), "{what}: {ended:#?}");
+                is_clean(&what, &ended.stdout);
+                is_clean(&what, &ended.stderr);
+            }
+        }
+        let status = machine.cosette(&[detail, &["status"]].concat());
+        is_clean("status", &format!("{}{}", status.stdout, status.stderr));
+        is_clean("the arguments of programs", &machine.text("/argv").unwrap_or_default());
+        let mut seen = Vec::new();
+        walk(&machine.root("/"), &mut |path, content, mode| {
+            let at = path.strip_prefix(machine.root("/")).unwrap().display().to_string();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            assert!(!name.starts_with(".cosette") && !at.starts_with("run/cosette-"), "left behind: {at}");
+            if String::from_utf8_lossy(content).contains("CANARY") {
+                seen.push(at.clone());
+                assert_eq!(mode & 0o007, 0, "everybody can read {at}");
+            }
+        });
+        for file in ["etc/a", "etc/environment", "etc/shadow", "etc/w"] {
+            assert!(seen.iter().any(|at| at == file), "{file} is not as it should be: {seen:?}");
+        }
+    }
+}
+
+/// Looks at every file below a directory.
+fn walk(directory: &Path, look: &mut dyn FnMut(&Path, &[u8], u32)) {
+    for entry in std::fs::read_dir(directory).unwrap().flatten() {
+        let found = entry.path().symlink_metadata().unwrap();
+        if found.is_dir() {
+            walk(&entry.path(), look);
+        } else if found.is_file() {
+            look(&entry.path(), &std::fs::read(entry.path()).unwrap(), found.mode());
+        }
+    }
 }
