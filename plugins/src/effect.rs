@@ -68,13 +68,15 @@ pub enum Action {
     LoadModule,
     /// The running systemd was asked for something: `start web.service`.
     Systemd,
+    /// A server was told something.
+    Send,
 }
 
 impl Action {
-    /// Whether it happens every time, whatever it finds: a command runs again at each boot, and so is a unit
-    /// restarted.
+    /// Whether it happens every time, whatever it finds: a command runs again at each boot, a unit is restarted, a
+    /// server is told.
     pub fn always_happens(self) -> bool {
-        matches!(self, Self::Run | Self::Systemd)
+        matches!(self, Self::Run | Self::Systemd | Self::Send)
     }
 
     /// The word for it in reports.
@@ -91,6 +93,7 @@ impl Action {
             Self::SetKernelParameter => "set-kernel-parameter",
             Self::LoadModule => "load-module",
             Self::Systemd => "systemd",
+            Self::Send => "send",
         }
     }
 }

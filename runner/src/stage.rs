@@ -93,6 +93,14 @@ impl Documents {
         stages.map(|stage| base(&stage.name.value)).collect()
     }
 
+    /// Whether any document has the stage, or what runs before or after it.
+    pub fn has(&self, stage: &str) -> bool {
+        let named = |name: &str| {
+            name.strip_prefix(stage).is_some_and(|part| matches!(part, "" | ".before" | ".after"))
+        };
+        self.documents.iter().flat_map(|document| &document.stages).any(|stage| named(&stage.name.value))
+    }
+
     /// Orders the steps of a stage.
     pub fn plan(self, stage: &str) -> Prepared {
         let sources = self.documents.len();

@@ -144,7 +144,9 @@ mod tests {
     fn a_form_is_posted() {
         let server = Server::new(|_| Answer::ok("thanks"));
         let machine = machine();
-        machine.check(&format!("#cloud-config\nphone_home: {{url: {}}}", server.url("/$INSTANCE_ID/")), "");
+        let outcome = machine
+            .check(&format!("#cloud-config\nphone_home: {{url: {}}}", server.url("/$INSTANCE_ID/")), "");
+        assert_eq!(outcome.effects[0].target, server.url("/i-1%2F2/"));
         let request = server.take_requests().remove(0);
         assert_eq!((&*request.method, &*request.path), ("POST", "/i-1%2F2/"));
         assert_eq!(request.header("content-type"), Some("application/x-www-form-urlencoded"));

@@ -185,12 +185,17 @@ impl System {
         output
     }
 
-    /// Asks a server: see [`http::open`]. In plan mode nobody is asked and `None` is returned.
+    /// Asks a server: see [`http::open`]. In plan mode nobody is asked and `None` is returned. To have told a
+    /// server something is an effect.
     pub fn fetch(&self, request: &http::Request) -> Result<Option<http::Response>> {
-        match self.mode() {
-            Mode::Plan => Ok(None),
-            Mode::Apply => http::open(self.host(), request).map(Some),
+        let response = match self.mode() {
+            Mode::Plan => None,
+            Mode::Apply => Some(http::open(self.host(), request)?),
+        };
+        if request.method == http::Method::Post {
+            self.push(Action::Send, request.shown(), true, None);
         }
+        Ok(response)
     }
 
     /// The whole body behind an address: see [`http::body`]. In plan mode nobody is asked and `None` is

@@ -122,7 +122,7 @@ fn sources(arguments: &[String]) -> Result<Vec<Source>, String> {
 /// The plan of a stage of documents that a user named. When they have no such stage, those they have are shown.
 fn plan_of(options: &Options, documents: Documents, stage: &str) -> Prepared {
     let stages = documents.stages();
-    if !stages.contains(stage) && !stages.is_empty() && !options.quiet {
+    if !documents.has(stage) && !stages.is_empty() && !options.quiet {
         let stages: Vec<&str> = stages.iter().map(String::as_str).collect();
         let near = suggest(stage, stages.iter().copied());
         let hint = near.map_or_else(

@@ -22,7 +22,7 @@ pub enum Method {
 /// What is asked of a server.
 #[derive(Clone)]
 pub struct Request {
-    pub(super) method: Method,
+    pub(in crate::system) method: Method,
     pub(super) url: String,
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
