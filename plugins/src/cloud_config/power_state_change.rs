@@ -168,7 +168,7 @@ impl Condition {
         let command = match self {
             Self::Known(known) => return Ok(*known),
             Self::Line(line) if line.is_empty() => return Ok(true),
-            Self::Line(line) => Command::shell(LABEL, line),
+            Self::Line(line) => Command::shell(LABEL, line.as_str()),
             Self::Words(words) => {
                 let Some((program, arguments)) = words.split_first() else { return Ok(true) };
                 arguments.iter().fold(Command::new(LABEL, program), |command, word| command.argument(word))

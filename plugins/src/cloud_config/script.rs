@@ -8,9 +8,6 @@ use anyhow::{Result, bail};
 use cosette_schema::yaml::{Node, Value};
 use cosette_schema::{Decode, Findings, Shape};
 
-/// Reads the whole script before its first line runs, so that no command can read the rest as its input.
-const SHELL: &str = r#"script=$(cat); [ ! -c /dev/null ] || exec </dev/null; eval "$script""#;
-
 /// A script for the shell.
 #[derive(Default)]
 pub(super) struct Script(Vec<Line>);
@@ -72,7 +69,7 @@ impl Script {
         if lines.trim().is_empty() {
             return Ok(());
         }
-        let mut command = Command::shell(module, SHELL).input(lines.as_str());
+        let mut command = Command::shell(module, lines.as_str());
         if let Some(id) = instance_id(sys) {
             command = command.variable("INSTANCE_ID", id);
         }
@@ -94,8 +91,7 @@ mod tests {
     #[test]
     fn a_shell_really_runs_the_script_whatever_its_size_and_no_command_eats_the_rest() {
         let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
-        let run =
-            |script: &str| sys.run(&Command::shell("test", super::SHELL).input(script)).unwrap().unwrap();
+        let run = |script: &str| sys.run(&Command::shell("test", script)).unwrap().unwrap();
         let output = run("cat\nx=1\nread y\necho \"$x$y.\"\necho 'a\nb'\nexit 3\n");
         assert_eq!((output.status, output.stdout.as_slice()), (3, &b"1.\na\nb\n"[..]));
         let large = format!("# {}\necho \"done $#\"\n", "x".repeat(3 << 20));

@@ -5,6 +5,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A script of at most so many bytes is read by the shell itself, which asks for each byte alone but starts no
+/// process for it.
+const SHORT: usize = 4096;
+
+/// Reads the whole of standard input and obeys it: all of it first, so that no command can eat the rest.
+const READ_LINES: &str = r#"_text=; while IFS= read -r _line; do _text="$_text$_line
+"; done; [ ! -c /dev/null ] || exec </dev/null; eval "unset _text _line; $_text$_line""#;
+
+/// The same for a long script.
+const READ_ALL: &str = r#"_text=$(cat); [ ! -c /dev/null ] || exec </dev/null; eval "unset _text; $_text""#;
+
 /// A program to run inside the root: standard input is empty unless it is given one, it leads its own process
 /// group, and its output is captured.
 #[derive(Clone)]
@@ -30,9 +41,12 @@ impl Command {
         }
     }
 
-    /// A line for the shell of the root, `/bin/sh`.
-    pub fn shell(label: impl Into<String>, line: impl Into<OsString>) -> Self {
-        Self::new(label, "/bin/sh").argument("-c").argument(line)
+    /// A script for the shell of the root, `/bin/sh`. The shell gets it through standard input, because
+    /// everybody on the machine sees the arguments of a process; what it runs finds standard input empty.
+    pub fn shell(label: impl Into<String>, script: impl Into<Vec<u8>>) -> Self {
+        let script = script.into();
+        let read = if script.len() <= SHORT { READ_LINES } else { READ_ALL };
+        Self::new(label, "/bin/sh").argument("-c").argument(read).input(script)
     }
 
     /// Adds an argument.

@@ -163,11 +163,8 @@ fn line(command: &Command) -> String {
     if !command.standard_input().is_empty() {
         return String::from_utf8_lossy(command.standard_input()).trim_end().to_owned();
     }
-    let argv: Vec<_> = command.argv().map(|word| word.to_string_lossy()).collect();
-    match &argv[..] {
-        [shell, flag, line] if shell == "/bin/sh" && flag == "-c" => line.to_string(),
-        words => words.join(" "),
-    }
+    let words: Vec<_> = command.argv().map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
 }
 
 impl Host for FakeHost {
