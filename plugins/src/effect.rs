@@ -70,6 +70,8 @@ pub enum Action {
     Systemd,
     /// A server was told something.
     Send,
+    /// An image was unpacked into a directory.
+    Unpack,
 }
 
 impl Action {
@@ -94,6 +96,7 @@ impl Action {
             Self::LoadModule => "load-module",
             Self::Systemd => "systemd",
             Self::Send => "send",
+            Self::Unpack => "unpack",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod effect;
 pub mod env_file;
 pub mod facts;
 mod git;
+pub mod image;
 pub mod kernel_modules;
 pub mod keys;
 mod packages;

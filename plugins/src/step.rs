@@ -12,7 +12,7 @@ use cosette_schema::{Decode, Diagnostic, Field, Findings, Origin, RawStep, Span,
 use std::rc::Rc;
 
 /// Keys of yip that are not supported yet. A step that runs applies its other keys and fails with a clear message.
-const NOT_YET: &[&str] = &["layout", "unpack_images"];
+const NOT_YET: &[&str] = &["layout"];
 
 /// A step, decoded.
 pub struct Step {

@@ -22,6 +22,7 @@ mod sysctl_file;
 mod systemctl;
 mod systemd_firstboot;
 mod timesyncd;
+mod unpack_images;
 mod users;
 
 use crate::Registered;
@@ -52,6 +53,7 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<datasource::Datasource>(),
     Registered::of::<package_pins::PackagePins>(),
     Registered::of::<packages::Packages>(),
+    Registered::of::<unpack_images::UnpackImages>(),
 ];
 
 #[cfg(test)]

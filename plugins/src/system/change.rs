@@ -156,13 +156,13 @@ impl Tree {
 }
 
 /// A handle of what has this name, a link itself.
-fn open_path(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Cause> {
+pub(super) fn open_path(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Cause> {
     let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(dir, name, flags, Bits::empty())?)
 }
 
 /// Sets the mode of what an `O_PATH` handle stands for; kernels before 6.6 need `/proc` for it.
-fn chmod(handle: BorrowedFd<'_>, mode: u32) -> Result<(), Cause> {
+pub(super) fn chmod(handle: BorrowedFd<'_>, mode: u32) -> Result<(), Cause> {
     match sys::chmod(handle, mode) {
         Err(Errno::ENOSYS | Errno::EPERM) => {
             let path = format!("/proc/self/fd/{}", handle.as_raw_fd());

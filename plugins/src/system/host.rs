@@ -2,6 +2,7 @@
 
 use super::http::{Request, Response};
 use super::{Command, Interrupted, Output, Systemd};
+use crate::image::{Access, Registry};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -74,6 +75,11 @@ pub trait Host {
     /// set. A host of tests may say yes for any tree.
     fn lives_in(&self, root: &Path) -> bool {
         root == Path::new("/")
+    }
+
+    /// A connection to a registry of images; nothing is sent before something is asked for.
+    fn registry(&self, access: Access) -> Result<Registry> {
+        Registry::new(access)
     }
 
     /// The processor architecture by Go's name: `amd64`, `arm64`, `riscv64`.

@@ -33,6 +33,7 @@ mod sys;
 mod systemd;
 mod temporary;
 mod tree;
+mod unpack;
 mod write;
 
 pub use command::{Command, Interrupted, NoChroot, NoProgram, Output, TooSlow};

@@ -62,6 +62,19 @@ impl System {
         self.try_read_dir(path).with_context(|| format!("cannot list {}", path.display()))
     }
 
+    /// A file of the disk, to be read piece by piece; what a plan has written is not seen.
+    pub(crate) fn open_file(&self, path: &Path) -> Result<Option<std::fs::File>> {
+        let open = || -> Result<Option<std::fs::File>> {
+            let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+            let Some(file) = self.open(path, flags)? else { return Ok(None) };
+            match Metadata::of(&fstat(&file).map_err(Cause)?).kind {
+                Kind::File => Ok(Some(file.into())),
+                kind => bail!("it is {kind}, not a file"),
+            }
+        };
+        open().with_context(|| format!("cannot read {}", path.display()))
+    }
+
     fn try_read(&self, path: &Path) -> Result<Option<Vec<u8>>> {
         if self.tree.is_disk() {
             let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;

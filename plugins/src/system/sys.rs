@@ -71,6 +71,21 @@ pub(super) fn set_xattr(file: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> nix:
     Errno::result(result).map(drop)
 }
 
+/// Sets an extended attribute of what an `O_PATH` handle stands for, a link itself. This needs `/proc`.
+pub(super) fn set_xattr_of_path_handle(handle: BorrowedFd<'_>, name: &CStr, value: &[u8]) -> nix::Result<()> {
+    let path = CString::new(format!("/proc/self/fd/{}", handle.as_raw_fd())).map_err(|_| Errno::EINVAL)?;
+    // SAFETY: path and name are terminated, and pointer and length are those of a live slice.
+    let result =
+        unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Removes an extended attribute of an open file.
+pub(super) fn remove_xattr(file: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
+    // SAFETY: the name is terminated.
+    Errno::result(unsafe { libc::fremovexattr(file.as_raw_fd(), name.as_ptr()) }).map(drop)
+}
+
 /// Asks for a length, then for that many bytes, again when the value has grown in between.
 fn sized(mut call: impl FnMut(*mut u8, usize) -> isize) -> nix::Result<Vec<u8>> {
     loop {

@@ -10,6 +10,8 @@
 //!
 //! A block ```` ```text kernel ```` makes it a running machine: files of its kernel, each with its content on a line.
 //! Then ```` ```text modules ```` lists the modules that are loaded into it.
+//!
+//! A block ```` ```text image PATH ```` is the content of an image that lies there as an OCI layout.
 
 use super::Machine;
 
@@ -24,7 +26,12 @@ pub fn check_example(key: &str, source: &str) {
     let step = block("yaml").unwrap_or_else(|| panic!("keys/{key}.rs has no ```yaml block"));
     let uses_its_key = step.starts_with("#cloud-config") || step.contains(&format!("{key}:"));
     assert!(uses_its_key, "the example of keys/{key}.rs does not use its key");
-    let machine = Machine::new(&block("text before").unwrap_or_default());
+    let mut machine = Machine::new(&block("text before").unwrap_or_default());
+    if let Some((path, rest)) =
+        documentation.split_once("```text image ").and_then(|(_, rest)| rest.split_once('\n'))
+    {
+        machine.put_image(path, rest.split_once("```").map_or(rest, |(tree, _)| tree));
+    }
     if let Some(kernel) = block("text kernel") {
         machine.host.live_here();
         for (path, content) in kernel.lines().filter_map(|line| line.split_once(' ')) {

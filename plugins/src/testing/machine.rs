@@ -1,6 +1,6 @@
 //! A machine in a temporary directory, on which plugins are tried.
 
-use super::{Answer, FakeHost, FakeSystemd, JobAnswer, Server, Tree};
+use super::{Answer, FakeHost, FakeSystemd, JobAnswer, LayoutBuilder, Server, Tree};
 use crate::facts::Facts;
 use crate::system::{Limits, Mode};
 use crate::{Context, Effect, Registered, System, cloud_config, keys};
@@ -37,6 +37,13 @@ impl Machine {
         let beginning = Tree::parse(tree).expect("the tree is well-formed");
         beginning.create(root.path(), &host).expect("the tree can be made");
         Self { root, beginning, host }
+    }
+
+    /// Adds an OCI layout with an image of one layer, which holds the tree of this text.
+    pub fn put_image(&mut self, path: &str, tree: &str) {
+        let archive = Tree::parse(tree).expect("the tree is well-formed").archive();
+        LayoutBuilder::new(&self.root().join(path.trim_start_matches('/'))).image("", &[archive]);
+        self.beginning = Tree::read(self.root(), &self.host).expect("the tree can be read");
     }
 
     /// The directory that holds the tree.

@@ -7,6 +7,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make and look at real files")]
 #![allow(clippy::missing_panics_doc)]
 
+mod archive;
 mod certificates;
 mod example;
 mod host;
@@ -17,6 +18,7 @@ mod systemd;
 mod tree;
 mod view;
 
+pub use archive::{LayoutBuilder, TarBuilder, TarEntry, gzip, unpack_layers};
 pub use certificates::{Authority, Identity};
 pub use example::{check_example, documentation};
 pub use host::FakeHost;

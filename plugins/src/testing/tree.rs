@@ -13,7 +13,7 @@
 //! hold files need no line. `removed` stands in expectations only, which list what differs from the
 //! beginning.
 
-use super::FakeHost;
+use super::{FakeHost, TarBuilder, TarEntry};
 use crate::system::{Host, Owner};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
@@ -79,6 +79,29 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// The tree as a tar archive.
+    pub fn archive(&self) -> Vec<u8> {
+        self.entries
+            .iter()
+            .fold(TarBuilder::new(), |archive, (path, entry)| {
+                let name = path.trim_start_matches('/');
+                match entry {
+                    Entry::File { mode, owner, content } => archive.entry(TarEntry {
+                        mode: *mode,
+                        owner: *owner,
+                        content,
+                        ..TarEntry::new(name, b'0')
+                    }),
+                    Entry::Directory { mode, owner } => {
+                        archive.entry(TarEntry { mode: *mode, owner: *owner, ..TarEntry::new(name, b'5') })
+                    }
+                    Entry::Link { target } => archive.symlink(name, target.to_str().unwrap_or_default()),
+                    Entry::Removed => archive,
+                }
+            })
+            .finish()
     }
 
     /// Reads the tree below `root`.

@@ -170,26 +170,44 @@ impl Resolve for Names {
 }
 
 /// The proxies of the environment.
-fn proxies(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Vec<Proxy>> {
-    let value = |name: &str| {
-        let found = variable(name).or_else(|| variable(&name.to_ascii_uppercase()))?;
-        found.into_string().ok().filter(|text| !text.is_empty())
-    };
-    let exceptions = format!("{NEVER_PROXIED},{}", value("no_proxy").unwrap_or_default());
-    let exceptions = NoProxy::from_string(&exceptions);
-    let mut proxies = Vec::new();
-    for name in ["http_proxy", "https_proxy", "all_proxy"] {
-        let Some(address) = value(name) else { continue };
-        let proxy = match name {
-            "http_proxy" => Proxy::http(address),
-            "https_proxy" => Proxy::https(address),
-            _ => Proxy::all(address),
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// For `http`.
+    pub http: Option<String>,
+    /// For `https`.
+    pub https: Option<String>,
+    /// What is reached without them.
+    pub exceptions: String,
+}
+
+impl Proxies {
+    /// Those that the variables name.
+    pub fn of(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let value = |name: &str| {
+            let found = variable(name).or_else(|| variable(&name.to_ascii_uppercase()))?;
+            found.into_string().ok().filter(|text| !text.is_empty())
         };
-        // Its own words could quote a password.
-        let proxy = proxy.map_err(|_| anyhow!("the variable {name} holds no address of a proxy"))?;
-        proxies.push(proxy.no_proxy(exceptions.clone()));
+        let all = value("all_proxy");
+        Self {
+            http: value("http_proxy").or_else(|| all.clone()),
+            https: value("https_proxy").or(all),
+            exceptions: format!("{NEVER_PROXIED},{}", value("no_proxy").unwrap_or_default()),
+        }
     }
-    Ok(proxies)
+}
+
+/// The proxies for the client.
+fn proxies(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Vec<Proxy>> {
+    let Proxies { http, https, exceptions } = Proxies::of(variable);
+    let exceptions = NoProxy::from_string(&exceptions);
+    let made = [("http", http.map(Proxy::http)), ("https", https.map(Proxy::https))];
+    let made = made.into_iter().filter_map(|(scheme, proxy)| Some((scheme, proxy?)));
+    made.map(|(scheme, proxy)| match proxy {
+        Ok(proxy) => Ok(proxy.no_proxy(exceptions.clone())),
+        // Its own words could quote a password.
+        Err(_) => Err(anyhow!("the variable {scheme}_proxy or all_proxy holds no address of a proxy")),
+    })
+    .collect()
 }
 
 /// Waits for the network, but not for ever, and not when this process is told to stop.

@@ -13,7 +13,7 @@ mod redirect;
 mod request;
 mod response;
 
-pub use client::{Client, Settings};
+pub use client::{Client, Proxies, Settings};
 pub use failure::Failure;
 pub use name::{name_of, proposed_name};
 pub use request::{Method, Request};

@@ -215,7 +215,7 @@ fn proxies_are_those_of_the_environment() {
     assert_eq!((received[0].method.as_str(), received[0].path.as_str()), ("CONNECT", "files.example:443"));
     assert!(received[0].header("proxy-authorization").is_some());
     host.variable("http_proxy", "socks9://user:CANARY@[");
-    assert_eq!(error(&host, "http://x/"), "the variable http_proxy holds no address of a proxy");
+    assert_eq!(error(&host, "http://x/"), "the variable http_proxy or all_proxy holds no address of a proxy");
 }
 
 #[test]

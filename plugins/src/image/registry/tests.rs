@@ -1,0 +1,158 @@
+#![allow(clippy::disallowed_methods, reason = "tests look at files from outside")]
+
+use super::server::{Manners, registry, requests};
+use crate::testing::{Answer, LayoutBuilder, Machine, Outcome, Server, TarBuilder, TarEntry};
+use base64::Engine as _;
+
+/// Content that does not become smaller.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+/// A layout with the image `x:1` of four layers, about a quarter of a megabyte each.
+fn layout() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let content = noise(250_000);
+    let layer =
+        |name| TarBuilder::new().entry(TarEntry { content: &content, ..TarEntry::new(name, b'0') }).finish();
+    LayoutBuilder::new(dir.path()).image("1", &["a", "b", "c", "d"].map(layer));
+    dir
+}
+
+fn unpack(machine: &Machine, server: &Server, name: &str) -> Outcome {
+    machine.apply(&format!("unpack_images: [{{source: '{}/{name}', target: /t}}]", server.address()))
+}
+
+fn names(machine: &Machine) -> Vec<String> {
+    let entries = std::fs::read_dir(machine.root().join("t"));
+    let names = entries.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+fn error(manners: Manners, name: &str) -> String {
+    let layout = layout();
+    let (machine, server) = (Machine::new(""), registry(layout.path(), manners));
+    let outcome = unpack(&machine, &server, name);
+    assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+    outcome.messages()
+}
+
+fn good(manners: Manners) -> Vec<String> {
+    let layout = layout();
+    let (machine, server) = (Machine::new(""), registry(layout.path(), manners));
+    let outcome = unpack(&machine, &server, "x:1");
+    assert!(outcome.findings.is_empty(), "{}", outcome.messages());
+    assert_eq!(names(&machine), ["a", "b", "c", "d"]);
+    requests(&server)
+}
+
+#[test]
+fn an_image_is_asked_for_once_and_each_part_of_it_once() {
+    let layout = layout();
+    let (machine, server) = (Machine::new(""), registry(layout.path(), Manners::default()));
+    assert!(unpack(&machine, &server, "x:1").findings.is_empty());
+    let log = requests(&server);
+    assert_eq!(log.iter().filter(|line| line.contains("/blobs/")).count(), 5, "{log:#?}");
+    // The same again: the tag is asked for, and what it leads to, but no layer.
+    assert!(!unpack(&machine, &server, "x:1").effects.iter().any(|effect| effect.changed));
+    let log = requests(&server);
+    assert_eq!(log.iter().filter(|line| line.contains("/blobs/")).count(), 1, "{log:#?}");
+    // With a digest, nobody is asked.
+    let digest = super::super::Digest::of(&std::fs::read(manifest(layout.path())).unwrap());
+    let pinned = format!("x@{digest}");
+    assert!(!unpack(&machine, &server, &pinned).effects.iter().any(|effect| effect.changed));
+    assert_eq!(requests(&server), Vec::<String>::new());
+    let other = Machine::new("");
+    assert!(unpack(&other, &server, &pinned).findings.is_empty());
+    assert_eq!(names(&other), ["a", "b", "c", "d"]);
+}
+
+fn manifest(layout: &std::path::Path) -> std::path::PathBuf {
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(layout.join("index.json")).unwrap()).unwrap();
+    layout.join("blobs").join(index["manifests"][0]["digest"].as_str().unwrap().replace(':', "/"))
+}
+
+#[test]
+fn a_connection_that_breaks_is_taken_up_where_it_broke() {
+    let log = good(Manners { cut: Some(100_000), ..Manners::default() });
+    let resumed: Vec<_> =
+        log.iter().filter(|line| line.contains("bytes=") && !line.contains("bytes=0-")).collect();
+    assert_eq!(resumed.len(), 8, "{log:#?}");
+    assert!(resumed.iter().all(|line| line.ends_with("bytes=100000-") || line.ends_with("bytes=200000-")));
+}
+
+#[test]
+fn a_registry_that_cannot_begin_in_the_middle_is_read_again_from_the_front() {
+    let log = good(Manners { ignores_ranges: true, ..Manners::default() });
+    assert_eq!(log.iter().filter(|line| line.contains("/blobs/")).count(), 5);
+}
+
+#[test]
+fn a_registry_in_trouble_is_asked_again_and_not_forever() {
+    good(Manners { busy: Some((503, 2)), ..Manners::default() });
+    let message = error(Manners { busy: Some((429, 100)), ..Manners::default() }, "x:1");
+    assert!(message.contains("after 5 tries: the registry answered 429"), "{message}");
+    let message = error(Manners { cut: Some(0), ..Manners::default() }, "x:1");
+    assert!(message.contains("its configuration: after 5 tries: "), "{message}");
+}
+
+#[test]
+fn what_is_not_there_is_said_at_once() {
+    let message = error(Manners::default(), "x:2");
+    assert!(message.ends_with("/x:2 into /t: the registry does not have it\n"), "{message}");
+    let message = error(Manners::default(), &format!("x@{}", super::super::Digest::of(b"other")));
+    assert!(message.contains("the registry does not have it"), "{message}");
+}
+
+#[test]
+fn other_bytes_than_the_digest_says_are_never_an_image() {
+    let message = error(Manners { lies: true, ..Manners::default() }, "x:1");
+    assert!(message.contains("the content is not what its digest says"), "{message}");
+    let message = error(Manners { talks_too_much: true, ..Manners::default() }, "x:1");
+    assert!(message.contains("sends more than the"), "{message}");
+}
+
+#[test]
+fn a_login_is_used_and_never_shown() {
+    let layout = layout();
+    let login = base64::engine::general_purpose::STANDARD.encode("user:password");
+    let basic: &'static str = Box::leak(format!("Basic {login}").into_boxed_str());
+    let server = registry(layout.path(), Manners { login: Some(basic), ..Manners::default() });
+    let file = |login: &str| {
+        format!(
+            "-- /root/.docker/config.json 0600\n{{\"auths\": {{\"{}\": {{\"auth\": \"{login}\"}}}}}}\n",
+            server.address()
+        )
+    };
+    let machine = Machine::new(&file(&login));
+    let outcome = unpack(&machine, &server, "x:1");
+    assert!(outcome.findings.is_empty(), "{}", outcome.messages());
+    let wrong = base64::engine::general_purpose::STANDARD.encode("user:hunter2");
+    for machine in [Machine::new(&file(&wrong)), Machine::new("")] {
+        let messages = unpack(&machine, &server, "x:1").messages();
+        assert!(messages.contains("the registry refuses access"), "{messages}");
+        assert!(!messages.contains("hunter2") && !messages.contains("html"), "{messages}");
+    }
+}
+
+#[test]
+fn another_server_than_a_registry_is_not_understood() {
+    let machine = Machine::new("");
+    let server = Server::new(|_| Answer::ok("<html>"));
+    let messages = unpack(&machine, &server, "x:1").messages();
+    assert!(messages.contains("it is no manifest of an image"), "{messages}");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let step = format!("unpack_images: [{{source: '{address}/x:1', target: /t}}]");
+    let messages = machine.apply(&step).messages();
+    assert!(messages.contains("after 5 tries: cannot speak to the registry"), "{messages}");
+}
