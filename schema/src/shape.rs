@@ -45,6 +45,8 @@ pub enum Shape {
     Either(Vec<Self>),
     /// This, or null.
     Optional(Box<Self>),
+    /// This, with a key that it could do without elsewhere.
+    With(&'static str, Box<Self>),
 }
 
 impl Shape {
@@ -80,6 +82,11 @@ impl Shape {
             }
             shape => Self::Either(vec![shape, other]),
         }
+    }
+
+    /// Such a record, in which this key must be given.
+    pub fn with(self, key: &'static str) -> Self {
+        Self::With(key, Box::new(self))
     }
 
     /// Such a value or null.

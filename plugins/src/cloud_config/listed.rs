@@ -41,7 +41,7 @@ impl Decode for Users {
     }
 
     fn shape() -> Shape {
-        let user = || Account::shape().or(Shape::text("name of a user, or `default`"));
+        let user = || Account::shape().with("name").or(Shape::text("name of a user, or `default`"));
         user().list().or(Account::shape().or_null().map()).or(Shape::text("names with commas between them"))
     }
 }
@@ -111,7 +111,7 @@ impl Decode for DefaultUser {
     }
 
     fn shape() -> Shape {
-        Account::shape().or(Shape::text("name of a user"))
+        Account::shape().with("name").or(Shape::text("name of a user"))
     }
 }
 

@@ -196,6 +196,7 @@ fn of(shape: &Shape) -> Value {
         Shape::Record { docs, fields } => described(record(fields), &first_paragraph(docs)),
         Shape::Either(shapes) => json!({ "anyOf": shapes.iter().map(of).collect::<Vec<_>>() }),
         Shape::Optional(inner) => or_null(of(inner)),
+        Shape::With(key, inner) => json!({ "allOf": [of(inner)], "type": "object", "required": [key] }),
     }
 }
 

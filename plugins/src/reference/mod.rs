@@ -38,7 +38,7 @@ fn first_paragraph(text: &str) -> String {
 fn fields(shape: &Shape) -> Vec<&'static Field> {
     match shape {
         Shape::Record { fields, .. } => fields.iter().collect(),
-        Shape::Optional(inner) => fields(inner),
+        Shape::Optional(inner) | Shape::With(_, inner) => fields(inner),
         Shape::Either(shapes) => shapes.iter().flat_map(fields).collect(),
         _ => Vec::new(),
     }
@@ -105,7 +105,9 @@ fn every_link_of_the_book_leads_to_a_file() {
 fn every_key_of_every_map_has_a_doc_comment() {
     fn look(place: &str, shape: &Shape, missing: &mut Vec<String>) {
         match shape {
-            Shape::List(inner) | Shape::Map(inner) | Shape::Optional(inner) => look(place, inner, missing),
+            Shape::List(inner) | Shape::Map(inner) | Shape::Optional(inner) | Shape::With(_, inner) => {
+                look(place, inner, missing)
+            }
             Shape::Either(shapes) => shapes.iter().for_each(|shape| look(place, shape, missing)),
             Shape::Record { fields, .. } => look_at(place, fields, missing),
             _ => {}

@@ -114,9 +114,11 @@ fn page(plugin: &Registered, docs: &str, when: &str) -> String {
 fn records(shape: &Shape) -> Vec<(&'static str, &'static [Field])> {
     match shape {
         Shape::Record { docs, fields } => vec![(docs, fields)],
-        Shape::List(inner) | Shape::Map(inner) | Shape::Optional(inner) | Shape::Yaml(inner) => {
-            records(inner)
-        }
+        Shape::List(inner)
+        | Shape::Map(inner)
+        | Shape::Optional(inner)
+        | Shape::With(_, inner)
+        | Shape::Yaml(inner) => records(inner),
         Shape::Either(shapes) => shapes.iter().flat_map(records).collect(),
         _ => Vec::new(),
     }

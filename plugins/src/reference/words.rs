@@ -10,7 +10,7 @@ pub(super) fn one(shape: &Shape) -> String {
 /// One value of this shape as the end of a sentence: `a list of maps`.
 pub(super) fn with_article(shape: &Shape) -> String {
     match shape {
-        Shape::Optional(inner) => with_article(inner),
+        Shape::Optional(inner) | Shape::With(_, inner) => with_article(inner),
         Shape::Either(shapes) => either(shapes, with_article),
         Shape::Anything | Shape::Boolean | Shape::Choice(_) => one(shape),
         shape => {
@@ -37,7 +37,7 @@ fn say(shape: &Shape, plural: &str) -> String {
         Shape::Map(inner) => format!("map{plural} from names to {}", say(inner, "s")),
         Shape::Record { .. } => format!("map{plural}"),
         Shape::Either(shapes) => either(shapes, |shape| say(shape, plural)),
-        Shape::Optional(inner) => say(inner, plural),
+        Shape::Optional(inner) | Shape::With(_, inner) => say(inner, plural),
     }
 }
 

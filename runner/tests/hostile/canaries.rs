@@ -50,6 +50,7 @@ pub(crate) const KEYS: &[(&str, Canaries)] = &[
             "[{path: /etc/b, permissions: 0600, encoding: b64, content: 'CANARY!'}, {path: /etc/c, content: [CANARY]}]",
             "[{path: /etc/a/below, permissions: 0600, content: CANARY}, {content: CANARY}, {path: /x, conten: CANARY}]",
             "[{path: /etc/d, permissions: 0600, owner: nobody-there, content: CANARY}]",
+            "[{path: /etc/script, permissions: 0600, content: \"#!/bin/sh\\n: CANARY\\nexit 3\\n\"}]",
         ]),
     ),
     ("links", Harmless),
@@ -91,6 +92,15 @@ pub(crate) const KEYS: &[(&str, Canaries)] = &[
         Values(&[
             "{root_password: CANARY, root_password_hashed: CANARY, keymap: us}",
             "{root_password: [CANARY], 'a b': CANARY, ROOT-PASSWORD: CANARY, root-password: CANARY}",
+        ]),
+    ),
+    (
+        // What is told is in files that `files` has written.
+        "datasource",
+        Values(&[
+            "{providers: [file], path: /etc/a} # CANARY",
+            "{providers: [file], path: /etc/script, userdata_name: x.yaml} # CANARY",
+            "{providers: [file, fiel], path: [CANARY]}",
         ]),
     ),
     ("package_pins", Harmless),
