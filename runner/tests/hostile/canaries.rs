@@ -50,6 +50,7 @@ pub(crate) const KEYS: &[(&str, Canaries)] = &[
             "[{path: /etc/b, permissions: 0600, encoding: b64, content: 'CANARY!'}, {path: /etc/c, content: [CANARY]}]",
             "[{path: /etc/a/below, permissions: 0600, content: CANARY}, {content: CANARY}, {path: /x, conten: CANARY}]",
             "[{path: /etc/d, permissions: 0600, owner: nobody-there, content: CANARY}]",
+            "[{path: /etc/containers/auth.json, permissions: 0600, content: '{\"auths\": {\"127.0.0.1:1\": {\"auth\": \"CANARY\"}}}'}]",
             "[{path: /etc/script, permissions: 0600, content: \"#!/bin/sh\\n: CANARY\\nexit 3\\n\"}]",
         ]),
     ),
@@ -100,7 +101,6 @@ pub(crate) const KEYS: &[(&str, Canaries)] = &[
         Values(&[
             "{providers: [file], path: /etc/a} # CANARY",
             "{providers: [file], path: /etc/script, userdata_name: x.yaml} # CANARY",
-            "{providers: [file, fiel], path: [CANARY]}",
         ]),
     ),
     ("package_pins", Harmless),
@@ -109,6 +109,14 @@ pub(crate) const KEYS: &[(&str, Canaries)] = &[
         Values(&[
             "{install: ['https://ann:CANARY@127.0.0.1:1/x.rpm?token=CANARY', '{{ \"CANARY\" | nofunction }}'], refresh: true}",
             "{remove: ['https://ann:CANARY@127.0.0.1:1/x.rpm'], upgrade: true, install: {x: CANARY}}",
+        ]),
+    ),
+    (
+        // The logins are those that `files` has written.
+        "unpack_images",
+        Values(&[
+            "[{source: '127.0.0.1:1/private:1', target: /srv/image}] # CANARY",
+            "[{source: 'https://ann:CANARY@127.0.0.1:1/x:1', target: /srv/image}, {source: 'ann:CANARY@127.0.0.1:1/x', target: /srv/image}]",
         ]),
     ),
 ];

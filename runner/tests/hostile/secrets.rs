@@ -254,9 +254,20 @@ fn talkative() -> Machine {
     machine
 }
 
-/// Keys in whose place a path, or the name of a program, a package or a user may stand, which reports show.
-const SHOWN: [&str; 8] =
-    ["bootcmd", "commands", "downloads", "files", "packages", "runcmd", "users_groups", "write_files"];
+/// Keys in whose place a path, or the name of a program, a package, an image or a user may stand, which reports
+/// show.
+const SHOWN: [&str; 10] = [
+    "bootcmd",
+    "commands",
+    "datasource",
+    "downloads",
+    "files",
+    "packages",
+    "runcmd",
+    "unpack_images",
+    "users_groups",
+    "write_files",
+];
 
 /// Documents of stages and of cloud-config with every value that holds a secret.
 fn documents(machine: &Machine, server: &Server) -> Vec<String> {
