@@ -72,12 +72,15 @@ impl Listed {
         }
     }
 
-    /// The user of a name with this description; `true` and null say nothing more.
+    /// The user of a name with this description; `true` and null say nothing more, `false` that there is none.
     fn of(name: &Node, value: &Node, findings: &mut Findings) -> Option<Self> {
         if name.text() == Some("default") {
             return Some(Self::Default(name.span));
         }
         if let Value::Scalar(_) = value.value {
+            if matches!(value.text(), Some("false" | "no" | "off" | "0")) {
+                return None;
+            }
             return Account::named(name, findings).map(Box::new).map(Self::User);
         }
         let mut account = Account::decode(value, findings)?;

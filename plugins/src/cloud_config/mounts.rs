@@ -47,6 +47,7 @@ use anyhow::{Result, anyhow};
 use cosette_schema::yaml::{Node, Value};
 use cosette_schema::{Decode, Findings, Shape, Span, Spanned, record};
 use fstab::Line;
+use std::path::Path;
 
 /// What an entry leaves out.
 const DEFAULTS: [&str; 6] = ["", "", "auto", "defaults,nofail", "0", "2"];
@@ -174,7 +175,8 @@ impl Mounts {
         }
         let mounted = Mount::all(sys)?;
         for (span, line) in lines.iter().filter(|(_, line)| !line.is_swap() && !line.has_option("noauto")) {
-            if mounted.iter().any(|mount| mount.point == line.point()) {
+            // As paths: a slash at the end is no other directory.
+            if mounted.iter().any(|mount| Path::new(&mount.point) == Path::new(line.point())) {
                 continue;
             }
             match run(sys, &["mount", line.point()]) {
@@ -224,6 +226,10 @@ mod tests {
         );
         machine.host.kernel_file("/proc/self/mountinfo", "30 1 8:16 / /srv rw - ext4 /dev/vdb rw\n");
         assert!(machine.check(ENTRY, &format!("-- /etc/fstab\n{SRV}-- /srv/\n")).commands.is_empty());
+        let with_slash = "#cloud-config\nmounts: [[vdb, /srv/]]";
+        let outcome =
+            machine.check(with_slash, &format!("-- /etc/fstab\n{}-- /srv/\n", SRV.replace("/srv", "/srv/")));
+        assert!(outcome.commands.is_empty(), "{:?}", outcome.commands);
     }
 
     #[test]

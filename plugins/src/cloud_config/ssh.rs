@@ -140,7 +140,9 @@ pub(super) fn let_in(
     };
     names.iter().for_each(|name| give(name, ""));
     for name in told {
-        let options = if root_login.options.is_empty() { REDIRECT } else { root_login.options };
+        // A line break, of which the document is warned, would begin a line of its own.
+        let usual = root_login.options.is_empty() || root_login.options.contains(char::is_control);
+        let options = if usual { REDIRECT } else { root_login.options };
         let options = options.replace("$DISABLE_USER", name).replace("$USER", main.unwrap_or("NONE"));
         give(name, options.trim());
     }
@@ -210,6 +212,7 @@ mod tests {
             ("users: [a, {name: b, ssh_redirect_user: true}]", "no yes told"),
             ("users: [root, a]\ndisable_root: true", "yes yes no"),
             ("users: [a]\ndisable_root: true\ndisable_root_opts: no-pty", "other yes no"),
+            ("users: [a]\ndisable_root: true\ndisable_root_opts: \"x\\ny\"", "told yes no"),
         ] {
             assert_eq!(given(keys), expected, "{keys}");
         }

@@ -250,7 +250,8 @@ mod tests {
         for (users, expected) in [
             ("users: [b, a]", &["b", "a"][..]),
             ("users: 'b, a'", &["b", "a"]),
-            ("users: {b: {gecos: B}, a: , c: true}", &["b", "a", "c"]),
+            ("users: {b: {gecos: B}, a: , c: true, d: false}", &["b", "a", "c"]),
+            ("users: [{name: b, sudo: ~, passwd: ~, groups: ~, ssh_authorized_keys: ~}]", &["b"]),
             ("users: [{name: b}, [a, c]]", &["b", "a", "c"]),
             ("user: x\nusers: [a]", &["x", "a"]),
             ("user: {name: x, gecos: X}", &["x"]),

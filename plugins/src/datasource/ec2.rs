@@ -4,6 +4,7 @@ use super::dmi::Dmi;
 use super::service::Service;
 use super::{Metadata, Provider};
 use crate::System;
+use crate::system::http::Failure;
 use anyhow::Result;
 use serde_json::Value;
 
@@ -44,13 +45,21 @@ fn is_openstack(dmi: &Dmi) -> bool {
 /// With a token where the service gives one (IMDSv2), else without.
 fn aws(sys: &System) -> Result<Option<Metadata>> {
     let ask = Service::new(sys, SERVER).header("X-aws-ec2-metadata-token-ttl-seconds", "300");
-    let token = ask.put("/latest/api/token")?.filter(|token| is_token(token));
+    // Answers with tokens may go no further than to the host of a container; others do.
+    let (token, silence) = match ask.put("/latest/api/token") {
+        Ok(token) => (token.filter(|token| is_token(token)), None),
+        Err(error) if matches!(error.downcast_ref(), Some(Failure::Passing(_))) => (None, Some(error)),
+        Err(error) => return Err(error),
+    };
     let service = Service::new(sys, SERVER);
     let service = match token {
         Some(token) => service.header("X-aws-ec2-metadata-token", token.trim()),
         None => service,
     };
-    ec2(&service)
+    match (ec2(&service)?, silence) {
+        (None, Some(error)) => Err(error.context("it gives no token")),
+        (found, _) => Ok(found),
+    }
 }
 
 /// What else answers to such a request is a page of something else.
@@ -79,7 +88,10 @@ fn ec2(service: &Service) -> Result<Option<Metadata>> {
 
 fn openstack(sys: &System) -> Result<Option<Metadata>> {
     let service = Service::new(sys, SERVER);
-    let Some(json) = service.probe("/openstack/latest/meta_data.json")? else { return ec2(&service) };
+    let json = service.probe("/openstack/latest/meta_data.json")?;
+    // What answers with a page to everything has neither way.
+    let is_json = |json: &String| serde_json::from_str(json).is_ok_and(|json: Value| json.is_object());
+    let Some(json) = json.filter(is_json) else { return ec2(&service) };
     let mut metadata = of_json(&json);
     service.facts(&mut metadata, BELOW, &FACTS[1..])?;
     metadata.user_data = service.bytes("/openstack/latest/user_data")?;

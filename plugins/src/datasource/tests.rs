@@ -1,9 +1,10 @@
 //! Providers against services that speak as the real ones do.
 
-use crate::testing::{Answer, Machine, Outcome, Received, Server};
+use crate::testing::{Answer, Authority, Machine, Outcome, Received, Server};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
+use std::time::Duration;
 
 const A: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFB";
 const B: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJCQkJC";
@@ -114,6 +115,76 @@ fn aws_without_tokens_is_asked_as_before() {
     ask(&machine, "aws");
     // The document is no template yet: what runs it renders it.
     facts(&machine, &[("userdata", CONFIG), ("userdata.yaml", CONFIG)]);
+}
+
+#[test]
+fn aws_whose_tokens_do_not_arrive_is_asked_without() {
+    let silent = |received: &Received| {
+        (received.method == "PUT").then(|| Answer::ok("TOKEN").slowly(1, Duration::from_secs(5)))
+    };
+    let service = Server::new(move |received| {
+        silent(received).unwrap_or_else(|| {
+            let found = ec2().into_iter().find(|(path, _)| *path == received.path);
+            found.map_or_else(|| Answer::status(404), |(_, text)| Answer::ok(text))
+        })
+    });
+    let machine = machine();
+    machine.host.stall(Duration::from_millis(200));
+    serve(&machine, LINK_LOCAL, &service);
+    ask(&machine, "aws");
+    facts(&machine, &[("instance_id", "i-1")]);
+    // One that insists on them is not one that does not know the machine.
+    let strict = Server::new(move |received| silent(received).unwrap_or_else(|| Answer::status(401)));
+    let machine = self::machine();
+    machine.host.stall(Duration::from_millis(200));
+    serve(&machine, LINK_LOCAL, &strict);
+    let messages = machine.apply("datasource: {providers: [aws]}").messages();
+    assert!(messages.contains("aws: it gives no token: 169.254.169.254 has sent nothing"), "{messages}");
+}
+
+#[test]
+fn packet_is_asked_by_tls_and_its_script_for_the_boot_loader_is_none_of_ours() {
+    for (user_data, kept) in [(CONFIG, CONFIG), ("#!ipxe\nboot\n", "-")] {
+        let authority = Authority::new();
+        let service =
+            Server::with_tls(authority.issue("metadata.platformequinix.com"), move |received: &Received| {
+                match received.path.as_str() {
+                    "/metadata" => Answer::ok(format!(
+                        r#"{{"id":"p-1","hostname":"metal.example","ssh_keys":["{A} p",7],"tags":[]}}"#
+                    )),
+                    "/userdata" => Answer::ok(user_data),
+                    _ => Answer::status(404),
+                }
+            });
+        let machine = machine();
+        machine.host.trust(authority.certificate());
+        serve(&machine, "metadata.platformequinix.com", &service);
+        ask(&machine, "packet");
+        facts(&machine, &[("instance_id", "p-1"), ("hostname", "metal.example"), ("userdata", kept)]);
+        assert_eq!(read(&machine, "/root/.ssh/authorized_keys"), format!("{A} p\n"));
+    }
+    // What answers to everything is not the cloud.
+    let machine = machine();
+    let page = Server::new(|_| Answer::ok("<html>Sign in</html>"));
+    serve(&machine, "metadata.platformequinix.com", &page);
+    assert!(machine.apply("datasource: {providers: [packet]}").messages().contains("no provider answers"));
+    machine.assert_tree("");
+}
+
+#[test]
+fn servers_that_are_silent_are_asked_twice_at_most_however_many_clouds_share_them() {
+    let silent = Server::new(|_| Answer::ok("x").slowly(1, Duration::from_secs(5)));
+    let machine = machine();
+    machine.host.stall(Duration::from_millis(50));
+    let names = [LINK_LOCAL, "metadata.google.internal", "169.254.42.42", "metaldata"];
+    names.iter().for_each(|name| serve(&machine, name, &silent));
+    let providers = "aws, openstack, hetzner, gcp, azure, digitalocean, vultr, scaleway, metaldata";
+    let outcome = machine.apply(&format!("datasource: {{providers: [{providers}]}}"));
+    assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+    // Amazon's with and without a token, the others once; all of it twice.
+    let received = silent.take_requests();
+    assert_eq!(received.len(), 10, "{received:?}");
+    machine.assert_tree("");
 }
 
 #[test]

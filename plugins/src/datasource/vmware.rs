@@ -6,9 +6,13 @@ use crate::system::{Command, NoProgram};
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use std::time::Duration;
 
 pub(super) const PROVIDER: Provider =
     Provider { name: "vmware", server: None, is_disk: false, is_here: is_vmware, ask: |sys, _| ask(sys) };
+
+/// How long the hypervisor may take for an answer.
+const LONGEST: Duration = Duration::from_secs(10);
 
 /// More than a command can hand over.
 const TOO_MUCH: usize = 64 << 10;
@@ -57,7 +61,7 @@ fn info(sys: &System, key: &str) -> Result<Option<Vec<u8>>> {
     {
         let command = Command::new(format!("{program} {question}"), program);
         let command = arguments.into_iter().fold(command, Command::argument);
-        match sys.ask(&command) {
+        match sys.ask(&command.at_most(LONGEST)) {
             Ok(None) => return Ok(None),
             Ok(Some(output)) if output.stdout.len() >= TOO_MUCH => bail!("{key} is larger than 64 KiB"),
             Ok(Some(output)) => return Ok(output.success().then_some(output.stdout)),

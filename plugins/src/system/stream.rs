@@ -223,3 +223,199 @@ fn is_same(new: BorrowedFd<'_>, old: BorrowedFd<'_>) -> Result<bool> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests look at files from outside")]
+
+    use super::*;
+    use crate::system::scratch::{Mounted, Scratch, is_root, skipped};
+    use crate::system::{Interrupted, Owner};
+    use std::os::unix::fs::MetadataExt;
+
+    fn file(path: &str) -> File {
+        File::new(path, "").default_mode(0o644)
+    }
+
+    fn put(sys: &System, file: &File, content: &[u8]) -> Result<bool> {
+        sys.write_stream(file, |sink| sink.add(content))
+    }
+
+    fn effects(sys: &System) -> Vec<(Action, bool)> {
+        sys.take_effects().into_iter().map(|effect| (effect.action, effect.changed)).collect()
+    }
+
+    #[test]
+    fn what_fails_half_way_leaves_the_old_file_and_nothing_else() {
+        let scratch = Scratch::new();
+        scratch.put("/opt/file", "old", 0o600);
+        let (sys, before) = (scratch.apply(), scratch.stamp("/opt/file"));
+        for path in ["/opt/file", "/opt/new"] {
+            let failed = sys.write_stream(&file(path), |sink| {
+                sink.add(b"half")?;
+                bail!("the wire is cut")
+            });
+            assert_eq!(format!("{:#}", failed.unwrap_err()), format!("cannot write {path}: the wire is cut"));
+            let stopped = sys.write_stream(&file(path), |_| Err(Interrupted { signal: "SIGTERM" }.into()));
+            assert!(stopped.unwrap_err().is::<Interrupted>());
+        }
+        assert_eq!((scratch.stamp("/opt/file"), scratch.names("/opt")), (before, vec!["file".to_owned()]));
+        assert_eq!(effects(&sys), []);
+    }
+
+    #[test]
+    fn a_full_disk_is_found_out_and_leaves_the_old_file() {
+        if !is_root("a full disk") {
+            return;
+        }
+        let scratch = Scratch::new();
+        let Some(_mounted) = Mounted::tmpfs(scratch.root(), "64k") else { return };
+        scratch.put("/file", "old", 0o644);
+        let sys = scratch.apply();
+        let full = "cannot write /file: no space is left on the file system; free some";
+        let endless = sys.write_stream(&file("/file"), |sink| {
+            loop {
+                sink.add(&[b'x'; 4096])?;
+            }
+        });
+        assert_eq!(format!("{:#}", endless.unwrap_err()), full);
+        let reserved = sys.write_stream(&file("/file"), |sink| sink.reserve(1 << 20));
+        assert_eq!(format!("{:#}", reserved.unwrap_err()), full);
+        assert_eq!((scratch.text("/file").as_str(), scratch.names("/").len()), ("old", 1));
+        assert!(put(&sys, &file("/file"), b"new").unwrap());
+        assert_eq!(scratch.text("/file"), "new");
+    }
+
+    #[test]
+    fn nobody_else_can_read_it_before_it_is_whole() {
+        let scratch = Scratch::new();
+        scratch.dir("/opt", 0o755);
+        let root = nix::unistd::geteuid().is_root();
+        let owner = Owner { uid: 5, gid: 6 };
+        let wanted =
+            if root { file("/opt/file").mode(0o4755).owner(owner) } else { file("/opt/file").mode(0o755) };
+        let filled = scratch.apply().write_stream(&wanted, |sink| {
+            sink.add(b"x")?;
+            let [name] = &scratch.names("/opt")[..] else { panic!("one temporary file") };
+            assert!(name.starts_with(".cosette-"), "{name}");
+            let found = std::fs::metadata(scratch.at("/opt").join(name)).unwrap();
+            assert_eq!(found.mode() & 0o7777, 0o600);
+            assert!(!root || (found.uid(), found.gid()) == (5, 6));
+            Ok(())
+        });
+        assert!(filled.unwrap());
+        assert_eq!(scratch.mode("/opt/file"), if root { 0o4755 } else { 0o755 });
+    }
+
+    #[test]
+    fn what_has_the_content_is_kept_and_gets_only_what_differs() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        let content = vec![7; PIECE + 1];
+        assert!(put(&sys, &file("/a/file"), &content).unwrap());
+        let before = scratch.stamp("/a/file");
+        assert!(!put(&sys, &file("/a/file"), &content).unwrap());
+        assert_eq!(scratch.stamp("/a/file"), before);
+        effects(&sys);
+        assert!(put(&sys, &file("/a/file").mode(0o600), &content).unwrap());
+        assert_eq!((scratch.stamp("/a/file").0, scratch.mode("/a/file")), (before.0, 0o600));
+        assert_eq!(effects(&sys), [(Action::SetAttributes, true)]);
+        // What was begun anew counts, not what was there before; the mode stays.
+        let again = sys.write_stream(&file("/a/file"), |sink| {
+            sink.add(&content)?;
+            sink.restart()?;
+            sink.add(b"short")?;
+            assert_eq!(sink.written(), 5);
+            Ok(())
+        });
+        assert!(again.unwrap());
+        assert_eq!((scratch.text("/a/file").as_str(), scratch.mode("/a/file")), ("short", 0o600));
+        assert!(put(&sys, &file("/a/file"), b"").unwrap());
+        assert_eq!(scratch.text("/a/file"), "");
+    }
+
+    #[test]
+    fn what_is_remembered_is_forgotten_with_the_content() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        let remembered = |content: &[u8]| {
+            sys.write_stream(&file("/file"), |sink| {
+                sink.remember("v1");
+                sink.add(content)
+            })
+        };
+        remembered(b"x").unwrap();
+        if sys.recall("/file").unwrap().is_none() {
+            return skipped("what is remembered", "the temporary directory has no extended attributes");
+        }
+        assert_eq!(sys.recall("/file").unwrap().unwrap(), b"v1");
+        std::fs::write(scratch.at("/file"), "y").unwrap();
+        assert_eq!(sys.recall("/file").unwrap(), None);
+        assert!(!remembered(b"y").unwrap());
+        assert!(sys.recall("/file").unwrap().is_some());
+        // Attributes are taken over, but not what they say of another content.
+        put(&sys, &file("/file"), b"z").unwrap();
+        assert_eq!((sys.recall("/file").unwrap(), sys.recall("/none").unwrap()), (None, None));
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_not_replaced_and_no_link_of_a_user_is_followed() {
+        let scratch = Scratch::new();
+        scratch.put("/shadow", "secret", 0o600);
+        scratch.dir("/dir", 0o755);
+        scratch.dir("/etc", 0o755);
+        scratch.link("../shadow", "/etc/link");
+        let sys = scratch.apply();
+        let never = |path: &str| {
+            let asked = sys.write_stream(&file(path), |_| panic!("nothing is fetched for {path}"));
+            format!("{:#}", asked.unwrap_err())
+        };
+        assert!(never("/dir").contains("which is not replaced: remove it first"));
+        assert!(never("/shadow/file").contains("/shadow"));
+        // A link of root's leads on.
+        assert!(put(&sys, &file("/etc/link"), b"new").unwrap());
+        assert_eq!((scratch.text("/shadow").as_str(), scratch.mode("/shadow")), ("new", 0o600));
+        let live =
+            System::new(Path::new("/"), std::sync::Arc::new(super::super::Live), super::super::Mode::Apply);
+        let kernel = live.unwrap().write_stream(&file("/proc/self/comm"), |_| panic!("nothing is fetched"));
+        assert_eq!(
+            format!("{:#}", kernel.unwrap_err()),
+            "cannot write /proc/self/comm: it is a file of the kernel"
+        );
+        if !is_root("links of users") {
+            return;
+        }
+        scratch.dir("/home", 0o755);
+        scratch.link("/shadow", "/home/file");
+        scratch.chown("/home", 1000);
+        scratch.chown("/home/file", 1000);
+        assert!(never("/home/file").starts_with("cannot write /home/file: "));
+        scratch.put("/real", "bound", 0o644);
+        scratch.put("/etc/hosts", "", 0o644);
+        let Some(_mounted) = Mounted::bind(&scratch.at("/real"), &scratch.at("/etc/hosts")) else { return };
+        assert!(put(&sys, &file("/etc/hosts"), b"new").is_err());
+        assert_eq!((scratch.text("/real").as_str(), scratch.names("/etc").len()), ("bound", 2));
+    }
+
+    #[test]
+    fn a_plan_fetches_nothing_and_knows_only_that_there_will_be_a_file() {
+        let scratch = Scratch::new();
+        let sys = scratch.plan();
+        assert!(sys.write_stream(&file("/a/file"), |_| panic!("a plan fetches nothing")).unwrap());
+        assert!(sys.exists("/a/file").unwrap() && !scratch.at("/a").exists());
+        assert_eq!(effects(&sys), [(Action::CreateDirectory, true), (Action::Write, true)]);
+        let gone = scratch.apply().keep(&file("/none"));
+        assert!(format!("{:#}", gone.unwrap_err()).contains("run again"));
+    }
+
+    #[test]
+    fn pieces_are_read_in_order_and_what_is_not_there_is_none() {
+        let scratch = Scratch::new();
+        let content: String = (0..PIECE).map(|number| char::from(b'a' + (number % 23) as u8)).collect();
+        scratch.put("/file", &format!("{content}end"), 0o644);
+        let mut seen = Vec::new();
+        assert!(scratch.apply().read_pieces("/file", |piece| seen.extend_from_slice(piece)).unwrap());
+        assert!(seen.ends_with(b"end") && seen.len() == PIECE + 3);
+        assert!(!scratch.plan().read_pieces("/none", |_| panic!("there is nothing")).unwrap());
+    }
+}

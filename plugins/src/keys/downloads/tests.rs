@@ -232,6 +232,10 @@ fn what_never_ends_well_is_given_up() {
     let cut = in_turn(|_, received| Answer::file(content(200_000), "\"1\"", received).cut_after(10));
     fails(&cut, "", "after 5 tries: the answer broke off");
     assert_eq!(cut.take_requests().len(), 5);
+    // One that breaks off late each time, and of which no part can be had.
+    let late = Server::new(|_| Answer::ok(vec![b'x'; 3 << 20]).cut_after(2 << 20));
+    fails(&late, "", "after 5 tries: the answer broke off");
+    assert_eq!(late.take_requests().len(), 5);
     let short = Server::new(|_| Answer::ok("short").claiming(1000));
     fails(&short, "", "after 5 tries: the answer broke off");
     let down = Server::new(|_| Answer::status(503));

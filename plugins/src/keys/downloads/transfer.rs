@@ -57,8 +57,8 @@ pub(super) fn transfer(
             Ok(answer) => {
                 content = Content::of(answer);
                 sum = checksum.map(Checksum::begin);
+                // What was reached before counts: else one that always breaks off late would be asked for ever.
                 sink.restart()?;
-                reached = 0;
             }
             Err(_) => {}
         }
