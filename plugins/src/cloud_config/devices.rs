@@ -31,7 +31,12 @@ impl Mount {
 
     /// The one on top at a mount point.
     pub(super) fn at(sys: &System, point: &str) -> Result<Option<Self>> {
-        Ok(Self::all(sys)?.into_iter().rfind(|mount| mount.point == point))
+        Ok(Self::all(sys)?.into_iter().rfind(|mount| mount.is_at(point)))
+    }
+
+    /// Whether this is its mount point: a slash at the end makes no other directory.
+    pub(super) fn is_at(&self, point: &str) -> bool {
+        Path::new(&self.point) == Path::new(point)
     }
 
     /// The one that holds a path.

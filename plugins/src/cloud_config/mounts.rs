@@ -47,7 +47,6 @@ use anyhow::{Result, anyhow};
 use cosette_schema::yaml::{Node, Value};
 use cosette_schema::{Decode, Findings, Shape, Span, Spanned, record};
 use fstab::Line;
-use std::path::Path;
 
 /// What an entry leaves out.
 const DEFAULTS: [&str; 6] = ["", "", "auto", "defaults,nofail", "0", "2"];
@@ -175,8 +174,7 @@ impl Mounts {
         }
         let mounted = Mount::all(sys)?;
         for (span, line) in lines.iter().filter(|(_, line)| !line.is_swap() && !line.has_option("noauto")) {
-            // As paths: a slash at the end is no other directory.
-            if mounted.iter().any(|mount| Path::new(&mount.point) == Path::new(line.point())) {
+            if mounted.iter().any(|mount| mount.is_at(line.point())) {
                 continue;
             }
             match run(sys, &["mount", line.point()]) {
