@@ -169,7 +169,12 @@ fn units_start_stop_and_fail_without_a_bus_and_the_boot_goes_on() {
         &effect("reload configured.service", true),
     ]);
     assert_eq!(machine.text("cat /run/configured"), "new\nreloaded\n");
-    assert!(machine.sh("systemctl is-active first second && systemctl is-enabled good").status.success());
+    assert!(
+        machine
+            .sh("systemctl is-active first second both && systemctl is-enabled good both")
+            .status
+            .success()
+    );
     let again = machine.cosette("works");
     assert!(!again.report.contains("daemon-reload"), "{}", again.report);
     again.assert_says(&[&effect("start configured.service", false), &effect("start first.service", false)]);

@@ -11,6 +11,7 @@
 //! none: the report says it already.
 
 use super::program::must_succeed;
+use crate::datasource::keep::ANSWERED;
 use crate::system::Command;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
@@ -20,9 +21,6 @@ use std::time::UNIX_EPOCH;
 
 /// So much of the text is shown in the report.
 const SHOWN: usize = 200;
-
-/// Where the provider stands that the metadata came from.
-const DATASOURCE: &str = "/run/config/provider";
 
 record! {
     /// What is said in the end.
@@ -52,7 +50,7 @@ impl Plugin for FinalMessage {
 fn filled(text: &str, sys: &System) -> Result<String> {
     let uptime = sys.host().kernel_file(Path::new("/proc/uptime"))?.unwrap_or_default();
     let uptime = String::from_utf8_lossy(&uptime).split(' ').next().unwrap_or_default().to_owned();
-    let datasource = sys.read(DATASOURCE)?.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
+    let datasource = sys.read(ANSWERED)?.map(|name| String::from_utf8_lossy(&name).trim().to_owned());
     let values = [
         ("UPTIME", uptime),
         ("TIMESTAMP", timestamp(sys)),
@@ -89,14 +87,14 @@ mod tests {
 
     #[test]
     fn what_is_known_is_filled_in_and_shown_on_the_console_and_in_the_report() {
-        let machine = Machine::new("");
+        let machine = Machine::new("-- /run/config/datasource\nhetzner\n");
         machine.host.live_here();
         machine.host.kernel_file("/proc/uptime", "12.34 20.00\n");
         let outcome = machine.check(
             "#cloud-config\nfinal_message: \"up $UPTIME ${timestamp}\\n$version $datasource $other\"",
             "",
         );
-        let text = format!("up 12.34 2026-01-02T03:04:05Z\n{} none $other", env!("CARGO_PKG_VERSION"));
+        let text = format!("up 12.34 2026-01-02T03:04:05Z\n{} hetzner $other", env!("CARGO_PKG_VERSION"));
         assert_eq!(outcome.commands.concat(), text);
         assert_eq!(outcome.effects[0].target, text.replace('\n', " "));
     }

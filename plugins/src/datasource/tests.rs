@@ -462,6 +462,28 @@ fn names_that_would_lead_elsewhere_and_keys_that_are_none_are_told_and_the_rest_
     facts(&machine, &[("instance_id", "../../x"), ("userdata", "neither\n"), ("userdata.yaml", "-")]);
 }
 
+#[test]
+fn what_cannot_be_kept_is_told_and_all_else_is_kept() {
+    let machine = Machine::new(
+        "-- /etc/passwd\nroot:x:0:0::/root:/bin/sh\n-- /root/ 0700\n-- /run/config/public_ipv4/\n\
+         -- /etc/hostname/\n",
+    );
+    let service = texts(vec![
+        ("/metadata/v1/id", "5".into()),
+        ("/metadata/v1/hostname", "small".into()),
+        ("/metadata/v1/interfaces/public/0/ipv4/address", "1.2.3.4".into()),
+        ("/metadata/v1/public-keys", A.into()),
+        ("/metadata/v1/user-data", CONFIG.into()),
+    ]);
+    serve(&machine, LINK_LOCAL, &service);
+    let messages = machine.apply("datasource: {providers: [digitalocean]}").messages();
+    for part in ["cannot write /run/config/public_ipv4", "cannot write /etc/hostname"] {
+        assert!(messages.contains(part), "{part} in {messages}");
+    }
+    assert_eq!(read(&machine, "/root/.ssh/authorized_keys"), format!("{A}\n"));
+    facts(&machine, &[("instance_id", "5"), ("hostname", "small"), ("userdata.yaml", CONFIG)]);
+}
+
 /// A disk with a label, and the directory that it shows.
 fn disk(machine: &Machine, name: &str, label: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();

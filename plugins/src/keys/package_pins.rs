@@ -103,6 +103,21 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_written_is_an_error_and_leaves_what_is_there() {
+        for (id, path) in [
+            ("debian", "/etc/apt/preferences.d/99-yip-pins"),
+            ("alpine", "/etc/apk/world"),
+            ("fedora", "/etc/dnf/plugins/versionlock.list"),
+        ] {
+            let machine = Machine::new(&format!("-- /etc/os-release\nID={id}\n-- {path}/inside\n"));
+            let outcome = machine.apply("package_pins: {vim: 9}");
+            assert_eq!(outcome.findings.len(), 1, "{}", outcome.messages());
+            assert!(outcome.messages().contains(path), "{}", outcome.messages());
+            assert!(machine.system(crate::system::Mode::Apply).exists(format!("{path}/inside")).unwrap());
+        }
+    }
+
+    #[test]
     fn dnf_asks_for_the_full_version_once() {
         let machine = Machine::new("-- /etc/os-release\nID=rocky\n");
         machine.host.answer("repoquery", 0, "vim-enhanced-2:9.0-1.el9.*\nvim-enhanced-2:9.0-2.el9.*\n");

@@ -6,7 +6,8 @@
 //!   target: /opt/tools
 //! ```
 //!
-//! ```text image /usr/share/images/tools
+//! ```text image
+//! /usr/share/images/tools
 //! -- /bin/tool 0755
 //! #!/bin/sh
 //! echo done

@@ -81,7 +81,7 @@ fn when(module: &Module) -> String {
 
 fn page(plugin: &Registered, docs: &str, when: &str) -> String {
     let shape = (plugin.shape)();
-    let docs = docs.replace("```text image ", "The image in this place:\n\n```text ");
+    let docs = docs.replace("```text image", "The image in this place:\n\n```text");
     let docs = docs.replace("```text before", "Before:\n\n```text");
     let docs = docs.replace("```text after", "After:\n\n```text");
     let docs = docs.replace("```text commands", "Commands:\n\n```text");

@@ -11,7 +11,7 @@
 //! A block ```` ```text kernel ```` makes it a running machine: files of its kernel, each with its content on a line.
 //! Then ```` ```text modules ```` lists the modules that are loaded into it.
 //!
-//! A block ```` ```text image PATH ```` is the content of an image that lies there as an OCI layout.
+//! A block ```` ```text image ```` is a path and, below it, the content of the image that lies there as an OCI layout.
 
 use super::Machine;
 
@@ -27,10 +27,9 @@ pub fn check_example(key: &str, source: &str) {
     let uses_its_key = step.starts_with("#cloud-config") || step.contains(&format!("{key}:"));
     assert!(uses_its_key, "the example of keys/{key}.rs does not use its key");
     let mut machine = Machine::new(&block("text before").unwrap_or_default());
-    if let Some((path, rest)) =
-        documentation.split_once("```text image ").and_then(|(_, rest)| rest.split_once('\n'))
-    {
-        machine.put_image(path, rest.split_once("```").map_or(rest, |(tree, _)| tree));
+    if let Some(image) = block("text image") {
+        let (path, tree) = image.split_once('\n').expect("a path and a tree");
+        machine.put_image(path, tree);
     }
     if let Some(kernel) = block("text kernel") {
         machine.host.live_here();
