@@ -33,7 +33,7 @@ record! {
         no_log_init: bool as "no_log_init" | "no-log-init",
         /// The login shell; that of useradd(8), or `/bin/sh`, when it is left out.
         shell: String,
-        /// Whether nobody can log in with a password. Without it, that is so for a new user without a password.
+        /// Whether nobody can log in with a password; true when it is left out, unless `passwd` is plain text.
         lock_passwd: Option<bool> as "lock_passwd" | "lock-passwd",
         /// The password: a hash, or plain text that is hashed.
         passwd: Password,
@@ -178,6 +178,11 @@ impl Account {
         if let Some(warning) = self.password().and_then(|password| password.warning()) {
             findings.warn(name.span, format!("user `{}`: {warning}", name.value));
         }
+        if self.lock_passwd.is_none() && self.given_password().is_some() && self.password().is_none() {
+            findings
+                .warn(name.span, format!("the password of user `{}` does not count", name.value))
+                .help("write `lock_passwd: false` beside it: left out, that is true, as with cloud-init");
+        }
         if !self.shell.is_empty() && !self.shell.starts_with('/') {
             findings.warn(name.span, format!("the shell of user `{}` is no absolute path", name.value));
         }
@@ -188,12 +193,16 @@ impl Account {
         }
     }
 
-    /// The password, if there is one that counts.
+    /// The password, if there is one that counts. cloud-init knows no plain text in `passwd`: who writes that
+    /// writes for yip, where a password that is given counts.
     pub(super) fn password(&self) -> Option<Password> {
-        if self.lock_passwd == Some(true) {
-            return None;
-        }
-        // The one that cloud-init sets last comes first.
+        let given = self.given_password()?;
+        let is_of_yip = given == self.passwd && given.is_plain_text();
+        (!self.lock_passwd.unwrap_or(!is_of_yip)).then_some(given)
+    }
+
+    /// The password that cloud-init sets last.
+    fn given_password(&self) -> Option<Password> {
         let all = [self.hashed_passwd.as_hash(), self.plain_text_passwd.as_plain_text(), self.passwd.clone()];
         all.into_iter().find(|password| !password.is_empty())
     }

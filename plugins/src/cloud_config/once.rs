@@ -280,7 +280,7 @@ mod tests {
     fn what_lies_in_etc_is_made_once_and_comes_back_with_an_etc_that_is_made_anew() {
         let image = "-- /etc/passwd\n-- /etc/shadow 0640\n-- /etc/group\n";
         let machine = Machine::new(&format!("{image}-- /usr/local/\n"));
-        let text = "#cloud-config\nusers: [{name: a, passwd: $6$a$b}]\n";
+        let text = "#cloud-config\nusers: [{name: a, passwd: $6$a$b, lock_passwd: false}]\n";
         let shadow = || std::fs::read_to_string(machine.root().join("etc/shadow")).unwrap();
         assert_eq!(boot(&machine, text), [""; 0]);
         assert_eq!(shadow(), "a:$6$a$b:20455::::::\n");

@@ -73,10 +73,11 @@
 //! the user that `system_info: default_user:` in `/etc/cloud/cloud.cfg` describes; where no such file says so there
 //! is none, which is a warning. `user` describes one more, who then is the default user.
 //!
-//! **Passwords.** A new user without a password is locked, as is one with `lock_passwd: true`. A password that is
-//! given counts, also for a user who exists, as with yip: cloud-init ignores `passwd` for those, and locks it unless
-//! `lock_passwd: false` stands beside it. This is done once for each instance and text, so that a
-//! password that the user has changed since stays. Without a password a user who exists keeps theirs.
+//! **Passwords.** A password counts if `lock_passwd: false` stands beside it, also for a user who exists. Left out,
+//! `lock_passwd` is true, as with cloud-init, and a warning says so; but plain text in `passwd` counts, because
+//! only yip knows that. A new user without a password that counts is locked; one who exists keeps theirs unless
+//! `lock_passwd: true` is written. This is done once for each instance and text, so that a password that the user
+//! has changed since stays.
 //!
 //! Of a user who exists, groups, keys, rules for sudo and a missing home directory are brought up to date, and all
 //! else stays. Groups that are missing are made.
@@ -311,9 +312,16 @@ mod tests {
         for (keys, expected) in [
             ("", "!"),
             ("lock_passwd: false", "!"),
-            ("passwd: $6$a$b", "$6$a$b"),
+            ("passwd: $6$a$b", "!"),
+            ("plain_text_passwd: CANARY", "!"),
+            ("{passwd: CANARY, hashed_passwd: $6$c$d}", "!"),
             ("{passwd: $6$a$b, lock_passwd: true}", "!"),
-            ("{passwd: $6$a$b, hashed-passwd: $6$c$d, plain_text_passwd: CANARY}", "$6$c$d"),
+            ("{passwd: CANARY, lock_passwd: true}", "!"),
+            ("{passwd: $6$a$b, lock_passwd: false}", "$6$a$b"),
+            (
+                "{passwd: $6$a$b, hashed-passwd: $6$c$d, plain_text_passwd: CANARY, lock_passwd: false}",
+                "$6$c$d",
+            ),
         ] {
             let machine = Machine::new(EMPTY);
             let keys = keys.trim_matches(['{', '}']);
@@ -321,7 +329,7 @@ mod tests {
             assert_eq!(read(&machine, "/etc/shadow"), format!("a:{expected}:20455::::::\n"), "{keys}");
         }
         let machine = Machine::new(EMPTY);
-        let text = "#cloud-config\nusers: [{name: a, plain_text_passwd: $6$CANARY}]";
+        let text = "#cloud-config\nusers: [{name: a, plain_text_passwd: $6$CANARY, lock_passwd: false}]";
         assert!(machine.apply(text).findings.is_empty());
         let shadow = read(&machine, "/etc/shadow");
         assert!(shadow.starts_with("a:$6$") && !shadow.contains("CANARY"), "{shadow}");
@@ -336,7 +344,8 @@ mod tests {
         );
         machine.check("#cloud-config\nusers: [root, {name: a, shell: /bin/sh, uid: '5', gecos: B}]", "");
         machine.check(
-            "#cloud-config\nusers: [{name: a, lock_passwd: true, groups: x}, {name: root, passwd: $6$n$n}]",
+            "#cloud-config\nusers:\n- {name: a, lock_passwd: true, groups: x}\n\
+             - {name: root, passwd: $6$n$n, lock_passwd: false}",
             "-- /etc/.pwd.lock 0600\n-- /etc/shadow 0640\nroot:$6$n$n:20455::::::\na:!$6$a$a:1::::::\n\
              -- /etc/group\nx:x:7:a\n",
         );
@@ -364,9 +373,9 @@ mod tests {
     fn a_user_that_cannot_be_made_stops_no_other_and_no_secret_is_shown() {
         let machine = Machine::new(&format!("{EMPTY}-- /etc/sudoers\nroot ALL=ALL\n"));
         let outcome = machine.apply(
-            "#cloud-config\nusers:\n- {name: 'a:b', passwd: CANARY}\n- {name: ok, passwd: $9$CANARY}\n\
-             - {passwd: CANARY}\n- {name: c, passwd: [CANARY]}\n- {name: d, plain_text_passwd: \"CANARY\\n\"}\n\
-             - {name: e, hashed_passwd: CANARY, sudo: 'CANARY'}\n- {name: f, sudo: true, passwd: CANARY}\n\
+            "#cloud-config\nusers:\n- {name: 'a:b', passwd: CANARY}\n- {name: ok, passwd: $9$CANARY, lock_passwd: false}\n\
+             - {passwd: CANARY}\n- {name: c, passwd: [CANARY]}\n- {name: d, plain_text_passwd: \"CANARY\\n\", lock_passwd: false}\n\
+             - {name: e, lock_passwd: false, hashed_passwd: CANARY, sudo: 'CANARY'}\n- {name: f, sudo: true, passwd: CANARY}\n\
              - {name: g, doas: [permit nopass root], selinux_user: staff_u, ssh_authorized_keys: CANARY}\n- 5\n- [[h]]\n",
         );
         let messages = outcome.messages();
