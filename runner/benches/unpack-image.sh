@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # An image of four layers from a registry on this machine, beside gzip and tar over the same layers:
 # unpack-image.sh [path of a release build of cosette]
-# Needs docker-registry, skopeo, hyperfine and time; works in $BENCH_DIRECTORY (default /dev/shm), about 3 GB.
+# Needs docker-registry, skopeo, perl, tar and time; works in $BENCH_DIRECTORY (default /dev/shm), about 3 GB.
+# $DIRECTORIES (default 86) says how large the image is, each about 7 MB; $RUNS (default 7) how often both run, in turns.
 set -euo pipefail
 cosette=$(realpath "${1:-target/release/cosette}")
 directory=$(mktemp -d "${BENCH_DIRECTORY:-/dev/shm}/cosette-bench.XXXXXX")

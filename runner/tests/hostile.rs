@@ -10,6 +10,8 @@ mod canaries;
 mod commands;
 #[path = "hostile/documents.rs"]
 mod documents;
+#[path = "hostile/images.rs"]
+mod images;
 #[path = "hostile/machine.rs"]
 mod machine;
 #[path = "hostile/peers.rs"]

@@ -185,7 +185,7 @@ fn a_registry_must_prove_who_it_is() {
         format!("unpack_images: [{{source: '{}/x:1', target: /t, insecure: false}}]", registry.address);
     let machine = Machine::new("");
     let messages = machine.apply(&step).messages();
-    assert!(messages.contains("the registry does not prove who it is"), "{messages}");
+    assert!(messages.contains("the server does not prove that it is 127.0.0.1"), "{messages}");
     machine.host.trust(certified.cert.der().to_vec());
     machine.check(&step, TREE);
     let Some(plain) = Registry::start("") else { return };

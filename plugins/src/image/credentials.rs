@@ -4,28 +4,53 @@ use crate::System;
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use oci_client::Reference;
-use oci_client::secrets::RegistryAuth;
+use oci_spec::distribution::Reference;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 #[derive(Deserialize)]
 struct File {
     #[serde(default)]
-    auths: BTreeMap<String, Login>,
+    auths: BTreeMap<String, Entry>,
 }
 
 #[derive(Deserialize)]
-struct Login {
+struct Entry {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
     identitytoken: Option<String>,
 }
 
+/// A name and a password.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Login {
+    name: String,
+    password: String,
+}
+
+impl Login {
+    fn new(name: &str, password: &str) -> Self {
+        Self { name: name.to_owned(), password: password.to_owned() }
+    }
+
+    /// As a registry is shown it.
+    pub(super) fn header(&self) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{}:{}", self.name, self.password)))
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 /// The credentials for the repository, from the first file that has some. Paths lie below the root.
-pub(super) fn find(sys: &System, reference: &Reference) -> Result<RegistryAuth> {
+pub(super) fn find(sys: &System, reference: &Reference) -> Result<Option<Login>> {
     for path in paths(sys) {
         let Some(text) = sys.read_text(&path)? else { continue };
         // What is wrong with it must not be shown: it holds passwords.
@@ -33,10 +58,10 @@ pub(super) fn find(sys: &System, reference: &Reference) -> Result<RegistryAuth> 
             bail!("{} does not hold credentials: it is no JSON of the usual form", path.display());
         };
         if let Some(auth) = file.find(reference) {
-            return auth.with_context(|| format!("the credentials in {}", path.display()));
+            return auth.map(Some).with_context(|| format!("the credentials in {}", path.display()));
         }
     }
-    Ok(RegistryAuth::Anonymous)
+    Ok(None)
 }
 
 /// Where credentials are looked for.
@@ -61,7 +86,7 @@ fn paths(sys: &System) -> Vec<PathBuf> {
 
 impl File {
     /// The most special one: for the repository, then what is above it, then the whole registry.
-    fn find(&self, reference: &Reference) -> Option<Result<RegistryAuth>> {
+    fn find(&self, reference: &Reference) -> Option<Result<Login>> {
         let whole = format!("{}/{}", reference.registry(), reference.repository());
         let mut name = whole.as_str();
         loop {
@@ -86,7 +111,7 @@ fn registry(key: &str) -> &str {
     }
 }
 
-impl Login {
+impl Entry {
     /// Whether a program has the password, which is not asked.
     fn is_empty(&self) -> bool {
         [&self.auth, &self.username, &self.identitytoken]
@@ -94,19 +119,16 @@ impl Login {
             .all(|part| part.as_deref().is_none_or(str::is_empty))
     }
 
-    fn auth(&self) -> Result<RegistryAuth> {
+    fn auth(&self) -> Result<Login> {
         if let (Some(username), Some(password)) = (&self.username, &self.password) {
-            return Ok(RegistryAuth::Basic(username.clone(), password.clone()));
+            return Ok(Login::new(username, password));
         }
         let Some(auth) = self.auth.as_deref().filter(|auth| !auth.is_empty()) else {
             bail!("an identity token, which is not supported: log in with a password or an access token");
         };
         let decoded = STANDARD.decode(auth.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         match decoded.as_deref().and_then(|login| login.split_once(':')) {
-            Some((username, password)) => {
-                let password = password.trim_end_matches('\0');
-                Ok(RegistryAuth::Basic(username.to_owned(), password.to_owned()))
-            }
+            Some((username, password)) => Ok(Login::new(username, password.trim_end_matches('\0'))),
             None => bail!("`auth` is not a name and a password in base64"),
         }
     }
@@ -118,11 +140,11 @@ mod tests {
     use crate::system::Mode;
     use crate::testing::Machine;
 
-    fn basic(name: &str, password: &str) -> RegistryAuth {
-        RegistryAuth::Basic(name.to_owned(), password.to_owned())
+    fn basic(name: &str, password: &str) -> Option<Login> {
+        Some(Login::new(name, password))
     }
 
-    fn found(machine: &Machine, name: &str) -> Result<RegistryAuth, String> {
+    fn found(machine: &Machine, name: &str) -> Result<Option<Login>, String> {
         let reference = name.parse().unwrap();
         find(&machine.system(Mode::Apply), &reference).map_err(|error| format!("{error:#}"))
     }
@@ -144,8 +166,8 @@ mod tests {
         assert_eq!(found(&machine, "quay.io/x/y"), Ok(basic("u", "p")));
         assert_eq!(found(&machine, "quay.io/org/y"), Ok(basic("org", "q")));
         assert_eq!(found(&machine, "quay.io/organ/y"), Ok(basic("u", "p")));
-        assert_eq!(found(&machine, "ghcr.io/x"), Ok(RegistryAuth::Anonymous));
-        assert_eq!(found(&machine, "helper.io/x"), Ok(RegistryAuth::Anonymous));
+        assert_eq!(found(&machine, "ghcr.io/x"), Ok(None));
+        assert_eq!(found(&machine, "helper.io/x"), Ok(None));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::pieces::{self, PIECE, Pieces, Sender};
 use super::{Blob, Digest};
+use crate::system::stop;
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
 
@@ -21,11 +22,10 @@ pub(crate) struct Layer {
 impl Layer {
     /// Its archive. The end of it is an error unless everything was right.
     pub(crate) fn archive(self) -> io::Result<Pieces> {
-        let (sender, archive) = pieces::channel(AHEAD);
+        let (mut sender, archive) = pieces::channel(AHEAD);
         let work = move || {
-            if let Err(error) = decompress(self, &sender) {
-                // Nobody is interested any more in an archive that nobody reads.
-                let _ = sender.blocking_send(Err(error));
+            if let Err(error) = decompress(self, &mut sender) {
+                sender.fail(error);
             }
         };
         std::thread::Builder::new().name("decompress".to_owned()).spawn(work)?;
@@ -33,7 +33,7 @@ impl Layer {
     }
 }
 
-fn decompress(layer: Layer, sender: &Sender) -> io::Result<()> {
+fn decompress(layer: Layer, sender: &mut Sender) -> io::Result<()> {
     let mut stored = BufReader::with_capacity(PIECE, layer.stored);
     let mut check = layer.content.check();
     // Its media type is not always true, but what it begins with is.
@@ -73,25 +73,19 @@ fn broken(compression: &str, error: io::Error) -> io::Error {
 }
 
 /// Sends everything that can be read.
-fn send(input: &mut impl Read, mut see: impl FnMut(&[u8]), sender: &Sender) -> io::Result<()> {
+fn send(input: &mut impl Read, mut see: impl FnMut(&[u8]), sender: &mut Sender) -> io::Result<()> {
     loop {
-        let mut piece = vec![0; PIECE];
-        let mut filled = 0;
-        while filled < PIECE {
-            match input.read(&mut piece[filled..]) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+        // What decompresses to much more than it was would otherwise not be stopped soon.
+        stop::check().map_err(io::Error::other)?;
+        let room = sender.room();
+        match input.read(room) {
+            Ok(0) => return sender.flush(),
+            Ok(count) => {
+                see(&room[..count]);
+                sender.fill(count)?;
             }
-        }
-        if filled == 0 {
-            return Ok(());
-        }
-        piece.truncate(filled);
-        see(&piece);
-        if sender.blocking_send(Ok(piece)).is_err() {
-            return Err(io::ErrorKind::BrokenPipe.into());
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Images on the disk: an OCI layout as a directory, or as a tar archive of one.
 
 use super::digest::Verified;
-use super::manifest::LARGEST_DOCUMENT;
+use super::manifest::{Descriptor, Index, LARGEST_DOCUMENT};
 use super::source::Local;
 use super::tar::{Archive, Kind};
 use super::{Blob, Store};
 use crate::System;
 use anyhow::{Context, Result, bail};
-use oci_client::manifest::{ImageIndexEntry, OciImageIndex};
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
@@ -77,8 +76,8 @@ impl Store for Layout<'_> {
     /// The index, or what it says of the only image or the one with the name.
     fn top(&mut self) -> Result<Vec<u8>> {
         let bytes = bounded(self.open("index.json")?)?;
-        let index: OciImageIndex = serde_json::from_slice(&bytes).context("index.json is malformed")?;
-        let name = |entry: &ImageIndexEntry| entry.annotations.as_ref()?.get(NAME).cloned();
+        let index: Index = serde_json::from_slice(&bytes).context("index.json is malformed")?;
+        let name = |entry: &Descriptor| entry.annotations.as_ref()?.get(NAME).cloned();
         let mut names: Vec<String> = index.manifests.iter().filter_map(name).collect();
         names.sort();
         names.dedup();
@@ -96,10 +95,7 @@ impl Store for Layout<'_> {
             (None, _) => None,
         };
         match entry {
-            Some(entry) => {
-                let size = u64::try_from(entry.size).context("a negative size")?;
-                self.document(&Blob { digest: super::Digest::parse(&entry.digest)?, size })
-            }
+            Some(entry) => self.document(&Blob::of(entry)?),
             None => Ok(bytes),
         }
     }

@@ -2,8 +2,8 @@
 
 use super::{Digest, Platform};
 use anyhow::{Context, Result, bail};
-use oci_client::manifest::{ImageIndexEntry, OciDescriptor, OciImageIndex, OciImageManifest};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// Larger indexes, manifests and configurations are refused: as registries do.
 pub(super) const LARGEST_DOCUMENT: u64 = 4 << 20;
@@ -37,17 +37,52 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    fn of(descriptor: &OciDescriptor) -> Result<Self> {
+    pub(super) fn of(descriptor: &Descriptor) -> Result<Self> {
         let size = u64::try_from(descriptor.size).context("a negative size")?;
         Ok(Self { digest: Digest::parse(&descriptor.digest)?, size })
     }
+}
+
+/// What an index or a manifest says of a content.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Descriptor {
+    #[serde(default)]
+    media_type: String,
+    digest: String,
+    size: i64,
+    platform: Option<Machine>,
+    pub(super) annotations: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Machine {
+    architecture: String,
+    os: String,
+    #[serde(default)]
+    variant: String,
+}
+
+/// Several images.
+#[derive(Debug, Deserialize)]
+pub(super) struct Index {
+    pub(super) manifests: Vec<Descriptor>,
+}
+
+/// One image, as it is described.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Description {
+    artifact_type: Option<String>,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
 }
 
 /// What a reference can lead to.
 #[derive(Debug)]
 pub(super) enum Document {
     /// Several images, of which one is for the platform.
-    Index(OciImageIndex),
+    Index(Index),
     /// One image.
     Manifest(Manifest),
 }
@@ -87,7 +122,7 @@ impl Document {
 }
 
 impl Manifest {
-    fn of(manifest: &OciImageManifest) -> Result<Self> {
+    fn of(manifest: &Description) -> Result<Self> {
         let config = &manifest.config.media_type;
         if let Some(kind) = &manifest.artifact_type {
             bail!("it is no image but an artifact of type {kind:?}");
@@ -95,7 +130,7 @@ impl Manifest {
         if !CONFIGURATIONS.contains(&config.as_str()) {
             bail!("it is no image but an artifact, whose configuration is of type {config:?}");
         }
-        let layer = |(index, layer): (usize, &OciDescriptor)| -> Result<Blob> {
+        let layer = |(index, layer): (usize, &Descriptor)| -> Result<Blob> {
             let kind = &layer.media_type;
             if kind.contains(".nondistributable.") || kind.contains(".foreign.") {
                 bail!("its layer {} is not for distribution, and so is not in the registry", index + 1);
@@ -111,15 +146,10 @@ impl Manifest {
 }
 
 /// The entry of the index that is best for the platform.
-pub(super) fn choose(index: &OciImageIndex, wanted: &Platform) -> Result<Blob> {
-    let blob = |entry: &ImageIndexEntry| -> Result<Blob> {
-        let size = u64::try_from(entry.size).context("a negative size")?;
-        Ok(Blob { digest: Digest::parse(&entry.digest)?, size })
-    };
-    let platform = |entry: &ImageIndexEntry| {
-        let platform = entry.platform.as_ref()?;
-        let variant = platform.variant.as_deref().unwrap_or("");
-        Some(Platform::new(&platform.os.to_string(), &platform.architecture.to_string(), variant))
+pub(super) fn choose(index: &Index, wanted: &Platform) -> Result<Blob> {
+    let platform = |entry: &Descriptor| {
+        let Machine { os, architecture, variant } = entry.platform.as_ref()?;
+        Some(Platform::new(os, architecture, variant))
     };
     let documents: Vec<_> =
         index.manifests.iter().filter(|entry| DOCUMENTS.contains(&entry.media_type.as_str())).collect();
@@ -127,11 +157,11 @@ pub(super) fn choose(index: &OciImageIndex, wanted: &Platform) -> Result<Blob> {
     if let [entry] = documents[..]
         && entry.platform.is_none()
     {
-        return blob(entry);
+        return Blob::of(entry);
     }
     let ranked = documents.iter().filter_map(|entry| Some((wanted.rank(&platform(entry)?)?, *entry)));
     if let Some((_, best)) = ranked.min_by_key(|(rank, _)| *rank) {
-        return blob(best);
+        return Blob::of(best);
     }
     let mut offered: Vec<String> = documents
         .iter()

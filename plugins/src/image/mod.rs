@@ -16,25 +16,22 @@ mod manifest;
 mod pieces;
 mod platform;
 mod record;
-pub(crate) mod registry;
+mod registry;
 mod source;
 pub(crate) mod tar;
 mod unpack;
 
 pub use digest::Digest;
 pub use platform::Platform;
-pub use registry::{Access, Registry};
-#[cfg(any(test, feature = "testing"))]
-pub(crate) use source::is_loopback;
 pub use source::{Local, Source};
 pub use unpack::unpack;
 
 use crate::System;
-use crate::system::http::Proxies;
 use anyhow::{Context, Result, bail};
 use layer::Layer;
 use layout::Layout;
 use manifest::{Blob, Configuration, Document, Manifest, choose};
+use registry::Registry;
 use std::io::Read;
 
 /// How deep indexes may lie in indexes.
@@ -88,10 +85,7 @@ impl<'a> Image<'a> {
             Source::Registry(reference) => {
                 let plain = request.insecure.unwrap_or_else(|| source::is_loopback(reference.registry()));
                 let login = credentials::find(sys, reference)?;
-                let proxies = Proxies::of(&|name| sys.host().variable(name));
-                let access =
-                    Access { reference: reference.clone(), login, plain, trusted: Vec::new(), proxies };
-                Box::new(sys.host().registry(access)?)
+                Box::new(Registry::new(sys.host().client()?, reference, login, plain))
             }
             Source::Layout(local) => Box::new(Layout::directory(sys, local)),
             Source::Archive(local) => Box::new(Layout::archive(sys, local)?),

@@ -1,138 +1,159 @@
 //! A registry, over HTTP.
 //!
-//! **Invariants:** the runtime that the client needs is started here and nowhere else; every wait ends when
-//! this process is told to stop, and after a while without an answer; no URL, which may hold a signature, and
-//! nothing of a login gets into an error.
+//! **Invariants:** every answer has a bound, and so has the memory for what is downloaded ahead; no URL, which
+//! may hold a signature, and nothing of a login gets into an error.
 
+mod challenge;
 mod download;
-mod failure;
+mod retry;
 
+use super::credentials::Login;
 use super::manifest::{DOCUMENTS, LARGEST_DOCUMENT};
 use super::{Blob, Store};
-use crate::system::http::Proxies;
-use anyhow::{Context, Result, bail};
+use crate::system::http::{Client, Request, Response};
+use anyhow::{Result, anyhow, bail};
+use challenge::Challenge;
 use download::Download;
-use failure::{Failure, classify, patiently, retry};
-use futures_util::{StreamExt as _, stream};
-use oci_client::client::{Certificate, CertificateEncoding, ClientConfig, ClientProtocol};
-use oci_client::secrets::RegistryAuth;
-use oci_client::{Client, Reference, RegistryOperation};
+use oci_spec::distribution::Reference;
+use retry::retry;
 use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::runtime::{Builder, Runtime};
 
-/// How long a connection may take to come about.
-const CONNECT: Duration = Duration::from_secs(10);
+/// How long an index, a manifest, a configuration or a token may take.
+const DOCUMENT_TIME: Duration = Duration::from_secs(60);
 /// How many layers are downloaded at once.
 const AT_ONCE: usize = 3;
 /// How many pieces of a layer are downloaded ahead of their use: 4 MiB.
 const AHEAD: usize = 16;
 
-/// How to reach a registry.
-pub struct Access {
-    /// The repository.
-    pub reference: Reference,
-    /// What it is shown.
-    pub login: RegistryAuth,
-    /// Whether it is spoken to over plain HTTP.
-    pub plain: bool,
-    /// Certificates in the DER form that are trusted besides those of the machine.
-    pub trusted: Vec<Vec<u8>>,
-    /// The way to other machines.
-    pub proxies: Proxies,
+/// A repository of a registry.
+pub(super) struct Registry {
+    connection: Arc<Connection>,
+    /// The tag or digest that the source names.
+    wanted: String,
 }
 
-/// A connection to a repository of a registry.
-pub struct Registry {
+/// What every request needs.
+struct Connection {
     client: Client,
-    runtime: Runtime,
-    reference: Reference,
-    login: RegistryAuth,
+    /// Of the repository.
+    url: String,
+    /// What a token must allow.
+    scope: String,
+    login: Option<Login>,
+    /// What the registry has asked to be shown.
+    authorization: Mutex<Option<String>>,
 }
 
 impl Registry {
-    /// Prepares the connection; nothing is sent yet.
-    pub fn new(access: Access) -> Result<Self> {
-        // Fails only when it has been installed before, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let der = |data: Vec<u8>| Certificate { encoding: CertificateEncoding::Der, data };
-        let config = || ClientConfig {
-            protocol: if access.plain { ClientProtocol::Http } else { ClientProtocol::Https },
-            connect_timeout: Some(CONNECT),
-            user_agent: concat!("cosette/", env!("CARGO_PKG_VERSION")),
-            platform_resolver: None,
-            extra_root_certificates: access.trusted.iter().cloned().map(der).collect(),
-            http_proxy: access.proxies.http.clone(),
-            https_proxy: access.proxies.https.clone(),
-            no_proxy: Some(access.proxies.exceptions.clone()),
-            ..ClientConfig::default()
+    /// Prepares for requests; nothing is sent yet.
+    pub(super) fn new(client: Client, reference: &Reference, login: Option<Login>, plain: bool) -> Self {
+        let (scheme, repository) = (if plain { "http" } else { "https" }, reference.repository());
+        let wanted = reference.digest().or(reference.tag()).unwrap_or("latest").to_owned();
+        let connection = Connection {
+            client,
+            url: format!("{scheme}://{}/v2/{repository}", reference.resolve_registry()),
+            scope: format!("repository:{repository}:pull"),
+            login,
+            authorization: Mutex::new(None),
         };
-        // The certificates of the distribution or, where there are none, those that the binary carries.
-        let client = Client::try_from(config()).or_else(|_| {
-            let carried = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
-            let carried = carried.map(|certificate| der(certificate.to_vec()));
-            Client::try_from(ClientConfig { tls_certs_only: carried.collect(), ..config() })
-        });
-        let client = client.map_err(|_| anyhow::anyhow!("cannot set up TLS"))?;
-        let runtime =
-            Builder::new_current_thread().enable_all().build().context("cannot wait for a network")?;
-        Ok(Self { client, runtime, reference: access.reference, login: access.login })
+        Self { connection: Arc::new(connection), wanted }
     }
 
-    fn manifest(&self, reference: &Reference) -> Result<Vec<u8>> {
-        self.runtime.block_on(retry(|| async {
-            // Otherwise a refused login would look like an image that is not there.
-            let login = self.client.auth(reference, &self.login, RegistryOperation::Pull);
-            patiently(login).await?.map_err(classify)?;
-            let manifest = self.client.pull_manifest_raw(reference, &self.login, DOCUMENTS);
-            let (bytes, _) = patiently(manifest).await?.map_err(classify)?;
-            Ok(bytes.to_vec())
-        }))
+    /// A small document.
+    fn small(&self, path: &str, accept: &str, largest: u64) -> Result<Vec<u8>> {
+        retry(|| {
+            let bounded =
+                |request: Request| request.header("Accept", accept).largest(largest).timeout(DOCUMENT_TIME);
+            (0, self.connection.get(path, bounded).and_then(Response::into_bytes))
+        })
+    }
+}
+
+impl Connection {
+    /// Asks for something in the repository, and shows the registry who we are when it wants to know.
+    fn get(&self, path: &str, complete: impl Fn(Request) -> Request) -> Result<Response> {
+        let ask = |authorization: Option<String>| {
+            let request = complete(Request::get(format!("{}/{path}", self.url)).challenged());
+            let request = authorization
+                .into_iter()
+                .fold(request, |request, shown| request.header("Authorization", shown));
+            self.client.fetch(&request)
+        };
+        let known = || self.authorization.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = known().clone();
+        let mut response = ask(before)?;
+        if response.status() == 401 {
+            let shown = self.authorize(&response)?;
+            *known() = Some(shown.clone());
+            response = ask(Some(shown))?;
+        }
+        if response.status() == 401 {
+            return Err(retry::refused());
+        }
+        Ok(response)
+    }
+
+    /// What to show to the registry that has answered so.
+    fn authorize(&self, response: &Response) -> Result<String> {
+        match (Challenge::of(response.headers("www-authenticate")), &self.login) {
+            (Some(Challenge::Basic), Some(login)) => Ok(login.header()),
+            (Some(Challenge::Token { realm, service }), login) => {
+                let url = challenge::url(&realm, service.as_deref(), &self.scope)?;
+                if self.url.starts_with("https:") && !url.starts_with("https:") {
+                    bail!("the registry wants the login to go over plain HTTP");
+                }
+                let request = Request::get(url).timeout(DOCUMENT_TIME);
+                let request = login
+                    .iter()
+                    .fold(request, |request, login| request.header("Authorization", login.header()));
+                let token = challenge::token(&self.client.fetch(&request)?.into_bytes()?);
+                Ok(format!("Bearer {}", token.ok_or_else(|| anyhow!("the registry hands out no token"))?))
+            }
+            (Some(Challenge::Basic), None) | (None, _) => Err(retry::refused()),
+        }
     }
 }
 
 impl Store for Registry {
     fn top(&mut self) -> Result<Vec<u8>> {
-        self.manifest(&self.reference)
+        self.small(&format!("manifests/{}", self.wanted), &DOCUMENTS.join(", "), LARGEST_DOCUMENT)
     }
 
     fn document(&mut self, blob: &Blob) -> Result<Vec<u8>> {
-        let bytes = self.manifest(&self.reference.clone_with_digest(blob.digest.to_string()))?;
+        let bytes =
+            self.small(&format!("manifests/{}", blob.digest), &DOCUMENTS.join(", "), LARGEST_DOCUMENT)?;
         blob.digest.verify(&bytes)?;
         Ok(bytes)
     }
 
     fn configuration(&mut self, blob: &Blob) -> Result<Vec<u8>> {
-        if blob.size > LARGEST_DOCUMENT {
-            bail!("it has {} bytes, more than {LARGEST_DOCUMENT}", blob.size);
+        let Blob { digest, size } = blob;
+        if *size > LARGEST_DOCUMENT {
+            bail!("it has {size} bytes, more than {LARGEST_DOCUMENT}");
         }
-        let (download, mut pieces) = Download::new(blob, 1 << 5);
-        self.runtime.block_on(download.run(&self.client, &self.reference));
-        let mut bytes = Vec::new();
-        pieces.read_to_end(&mut bytes)?;
+        let bytes = self.small(&format!("blobs/{digest}"), "*/*", *size)?;
+        blob.digest.verify(&bytes)?;
         Ok(bytes)
     }
 
-    /// Begins to download them, a few at once, on a thread of its own.
+    /// Begins to download them, a few at once, on threads of their own. One more begins when one was read.
     fn layers(self: Box<Self>, layers: &[Blob]) -> Result<Vec<Box<dyn Read + Send>>> {
         let (downloads, pieces): (Vec<_>, Vec<_>) =
             layers.iter().map(|blob| Download::new(blob, AHEAD)).unzip();
-        let Self { client, runtime, reference, .. } = *self;
-        let work = move || {
-            let all = stream::iter(downloads)
-                .for_each_concurrent(AT_ONCE, |download| download.run(&client, &reference));
-            runtime.block_on(all);
-        };
-        std::thread::Builder::new().name("download".to_owned()).spawn(work)?;
-        Ok(pieces.into_iter().map(|pieces| Box::new(pieces) as Box<dyn Read + Send>).collect())
-    }
-}
-
-impl From<Failure> for anyhow::Error {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Passing(error) | Failure::Final(error) => error,
+        let downloads = Arc::new(Mutex::new(downloads.into_iter()));
+        for _ in 0..AT_ONCE.min(layers.len()) {
+            let (downloads, connection) = (Arc::clone(&downloads), Arc::clone(&self.connection));
+            let next = move || downloads.lock().unwrap_or_else(PoisonError::into_inner).next();
+            let work = move || {
+                while let Some(download) = next() {
+                    download.run(&connection);
+                }
+            };
+            std::thread::Builder::new().name("download".to_owned()).spawn(work)?;
         }
+        Ok(pieces.into_iter().map(|pieces| Box::new(pieces) as Box<dyn Read + Send>).collect())
     }
 }
 

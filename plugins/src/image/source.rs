@@ -2,7 +2,7 @@
 
 use super::Digest;
 use anyhow::{Result, bail};
-use oci_client::Reference;
+use oci_spec::distribution::Reference;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -101,7 +101,7 @@ fn local(text: &str) -> Result<Local> {
 }
 
 /// Whether the registry is this machine itself, where there is nobody on the line.
-pub(crate) fn is_loopback(registry: &str) -> bool {
+pub(super) fn is_loopback(registry: &str) -> bool {
     let host = match registry.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|digit| digit.is_ascii_digit()) => host,
         _ => registry,

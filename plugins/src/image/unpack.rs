@@ -3,7 +3,7 @@
 use super::record::Records;
 use super::{Image, Request};
 use crate::System;
-use crate::system::Mode;
+use crate::system::{Mode, stop};
 use anyhow::{Context, Result};
 use std::path::Path;
 
@@ -11,8 +11,12 @@ use std::path::Path;
 /// is there already, by its digest, stays untouched; if the source names a digest, the registry is not even
 /// asked. What is interrupted is begun again the next time.
 pub fn unpack(sys: &System, request: &Request, target: &Path) -> Result<Vec<String>> {
-    try_unpack(sys, request, target)
-        .with_context(|| format!("cannot unpack {} into {}", request.source, target.display()))
+    try_unpack(sys, request, target).or_else(|error| {
+        // Whatever went wrong then.
+        stop::check()?;
+        let (source, target) = (&request.source, target.display());
+        Err(error.context(format!("cannot unpack {source} into {target}")))
+    })
 }
 
 fn try_unpack(sys: &System, request: &Request, target: &Path) -> Result<Vec<String>> {

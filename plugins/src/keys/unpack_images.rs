@@ -39,6 +39,7 @@
 
 use crate::image::{self, Platform, Request, Source};
 use crate::path::AbsolutePath;
+use crate::system::Interrupted;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
@@ -84,6 +85,11 @@ impl Plugin for UnpackImages {
                 insecure: *insecure,
             };
             let unpacked = image::unpack(sys, &request, target.as_ref());
+            if let Err(error) = &unpacked
+                && error.is::<Interrupted>()
+            {
+                return unpacked.map(drop);
+            }
             for warning in cx.attempt(source.span, unpacked).unwrap_or_default() {
                 cx.warn(source.span, warning);
             }

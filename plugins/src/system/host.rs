@@ -1,8 +1,7 @@
 //! The machine underneath a root: its kernel, processes, clock and randomness.
 
-use super::http::{Request, Response};
+use super::http::Client;
 use super::{Command, Interrupted, Output, Systemd};
-use crate::image::{Access, Registry};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -33,9 +32,8 @@ pub trait Host {
     /// Writes a parameter of the running kernel, a file below `/proc/sys`.
     fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()>;
 
-    /// Makes one try of a request: see [`super::http::open`] and [`super::http::body`] for more. Its errors are
-    /// [`super::http::Failure`] and [`Interrupted`].
-    fn fetch(&self, request: &Request) -> Result<Response>;
+    /// The client of HTTP, set up once: see [`super::http::open`] and [`super::http::body`].
+    fn client(&self) -> Result<Client>;
 
     /// Waits before another try, but not once this process is told to stop.
     fn pause(&self, duration: Duration) -> Result<(), Interrupted>;
@@ -75,11 +73,6 @@ pub trait Host {
     /// set. A host of tests may say yes for any tree.
     fn lives_in(&self, root: &Path) -> bool {
         root == Path::new("/")
-    }
-
-    /// A connection to a registry of images; nothing is sent before something is asked for.
-    fn registry(&self, access: Access) -> Result<Registry> {
-        Registry::new(access)
     }
 
     /// The processor architecture by Go's name: `amd64`, `arm64`, `riscv64`.

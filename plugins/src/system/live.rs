@@ -5,7 +5,7 @@
 )]
 
 use super::cause::Cause;
-use super::http::{Client, Request, Response, Settings};
+use super::http::{Client, Settings};
 use super::{
     Command, Door, Host, Image, Interrupted, Limits, Module, Output, Owner, Systemd, process, stop, sys,
 };
@@ -83,14 +83,14 @@ impl Host for Live {
         })
     }
 
-    fn fetch(&self, request: &Request) -> Result<Response> {
+    fn client(&self) -> Result<Client> {
         let mut set_up = CLIENT.lock().unwrap_or_else(PoisonError::into_inner);
-        let client = match &*set_up {
-            Some(client) => client.clone(),
-            None => set_up.insert(Client::new(&Settings::default(), &|name| self.variable(name))?).clone(),
-        };
-        drop(set_up);
-        client.fetch(request)
+        match &*set_up {
+            Some(client) => Ok(client.clone()),
+            None => {
+                Ok(set_up.insert(Client::new(&Settings::default(), &|name| self.variable(name))?).clone())
+            }
+        }
     }
 
     fn pause(&self, duration: Duration) -> Result<(), Interrupted> {

@@ -40,7 +40,7 @@ pub fn check() -> Result<(), Interrupted> {
 }
 
 /// Waits, but not once this process is told to stop.
-pub(super) fn pause(duration: Duration) -> Result<(), Interrupted> {
+pub(crate) fn pause(duration: Duration) -> Result<(), Interrupted> {
     let end = Instant::now() + duration;
     loop {
         check()?;
@@ -56,7 +56,7 @@ pub(super) fn pause(duration: Duration) -> Result<(), Interrupted> {
 }
 
 /// Ready once this process was told to stop.
-pub(crate) async fn requested() -> Interrupted {
+pub(super) async fn requested() -> Interrupted {
     let wake = REQUEST.wake().and_then(|wake| Receiver::from_owned_fd(wake.try_clone_to_owned().ok()?).ok());
     loop {
         match (check(), &wake) {

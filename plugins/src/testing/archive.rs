@@ -5,11 +5,13 @@ use crate::System;
 use crate::image::Digest;
 use crate::system::Mode;
 use anyhow::Result;
-use oci_client::manifest::{IMAGE_CONFIG_MEDIA_TYPE, OCI_IMAGE_MEDIA_TYPE};
 use serde_json::json;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const CONFIGURATION: &str = "application/vnd.oci.image.config.v1+json";
 
 /// A tar archive that is being written.
 #[derive(Clone, Debug, Default)]
@@ -186,11 +188,11 @@ impl<'a> LayoutBuilder<'a> {
         let blobs: Vec<_> = layers.iter().map(blob).collect();
         let manifest = json!({
             "schemaVersion": 2,
-            "mediaType": OCI_IMAGE_MEDIA_TYPE,
-            "config": self.blob(IMAGE_CONFIG_MEDIA_TYPE, config.to_string().as_bytes()),
+            "mediaType": MANIFEST,
+            "config": self.blob(CONFIGURATION, config.to_string().as_bytes()),
             "layers": blobs,
         });
-        self.blob(OCI_IMAGE_MEDIA_TYPE, manifest.to_string().as_bytes())
+        self.blob(MANIFEST, manifest.to_string().as_bytes())
     }
 
     /// Adds an image of these archives, compressed, under a name.

@@ -1,7 +1,6 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
-use crate::image::{Access, Registry, is_loopback};
-use crate::system::http::{Client, Request, Response, Settings};
+use crate::system::http::{Client, Settings};
 use crate::system::{
     Command, Door, Host, Image, Interrupted, Limits, Module, Output, Owner, Refused, Systemd,
 };
@@ -226,7 +225,7 @@ impl Host for FakeHost {
         Ok(())
     }
 
-    fn fetch(&self, request: &Request) -> Result<Response> {
+    fn client(&self) -> Result<Client> {
         let known = self.state().client.clone();
         let client = match known {
             Some(client) => client,
@@ -236,7 +235,7 @@ impl Host for FakeHost {
             }
         };
         self.state().client = Some(client.clone());
-        client.fetch(request)
+        Ok(client)
     }
 
     fn systemd(&self) -> Result<Systemd> {
@@ -312,14 +311,6 @@ impl Host for FakeHost {
 
     fn lives_in(&self, _root: &Path) -> bool {
         self.state().lives_here
-    }
-
-    /// One that listens on this very machine, and no other.
-    fn registry(&self, access: Access) -> Result<Registry> {
-        if !is_loopback(access.reference.registry()) {
-            bail!("this test would ask {}", access.reference.registry());
-        }
-        Registry::new(Access { trusted: self.state().network.roots.clone(), ..access })
     }
 
     fn architecture(&self) -> &'static str {

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use cosette_plugins::Host;
-use cosette_plugins::system::http::{Request, Response};
+use cosette_plugins::system::http::Client;
 use cosette_plugins::system::{Command, Interrupted, Module, Output, Owner};
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -114,8 +114,8 @@ impl<H: Host> Host for ViewHost<H> {
         self.host.kernel_link(path)
     }
 
-    fn fetch(&self, request: &Request) -> Result<Response> {
-        self.host.fetch(request)
+    fn client(&self) -> Result<Client> {
+        self.host.client()
     }
 
     fn pause(&self, duration: Duration) -> Result<(), Interrupted> {
@@ -198,7 +198,7 @@ mod tests {
             unreachable!()
         }
 
-        fn fetch(&self, _: &Request) -> Result<Response> {
+        fn client(&self) -> Result<Client> {
             unreachable!()
         }
 

@@ -99,7 +99,7 @@ fn a_registry_that_cannot_begin_in_the_middle_is_read_again_from_the_front() {
 fn a_registry_in_trouble_is_asked_again_and_not_forever() {
     good(Manners { busy: Some((503, 2)), ..Manners::default() });
     let message = error(Manners { busy: Some((429, 100)), ..Manners::default() }, "x:1");
-    assert!(message.contains("after 5 tries: the registry answered 429"), "{message}");
+    assert!(message.contains("after 5 tries: the server answered 429"), "{message}");
     let message = error(Manners { cut: Some(0), ..Manners::default() }, "x:1");
     assert!(message.contains("its configuration: after 5 tries: "), "{message}");
 }
@@ -117,7 +117,7 @@ fn other_bytes_than_the_digest_says_are_never_an_image() {
     let message = error(Manners { lies: true, ..Manners::default() }, "x:1");
     assert!(message.contains("the content is not what its digest says"), "{message}");
     let message = error(Manners { talks_too_much: true, ..Manners::default() }, "x:1");
-    assert!(message.contains("sends more than the"), "{message}");
+    assert!(message.contains("the answer is larger than"), "{message}");
 }
 
 #[test]
@@ -154,5 +154,22 @@ fn another_server_than_a_registry_is_not_understood() {
     drop(listener);
     let step = format!("unpack_images: [{{source: '{address}/x:1', target: /t}}]");
     let messages = machine.apply(&step).messages();
-    assert!(messages.contains("after 5 tries: cannot speak to the registry"), "{messages}");
+    assert!(messages.contains("after 5 tries: cannot connect to 127.0.0.1: "), "{messages}");
+}
+
+#[test]
+fn a_registry_that_stands_still_is_not_waited_for() {
+    for silent in ["/manifests/", "/blobs/"] {
+        let layout = layout();
+        let good = registry(layout.path(), Manners::default());
+        let machine = Machine::new("");
+        machine.host.stall(std::time::Duration::from_millis(100));
+        let target = good.address();
+        let server = Server::new(move |received| match received.path.contains(silent) {
+            true => Answer::ok("x").unclaimed().slowly(1, std::time::Duration::from_secs(5)),
+            false => Answer::redirect(format!("http://{target}{}", received.path)),
+        });
+        let messages = unpack(&machine, &server, "x:1").messages();
+        assert!(messages.contains("after 5 tries: 127.0.0.1 has sent nothing for 0.1 s"), "{messages}");
+    }
 }

@@ -47,7 +47,7 @@ pub(super) fn transfer(
             _ => return Err(error),
         }
         let rest = content.rest(request, sink.written());
-        next = host.fetch(rest.as_ref().unwrap_or(request));
+        next = host.client()?.fetch(rest.as_ref().unwrap_or(request));
         match &next {
             Ok(answer) if rest.is_some() && content.goes_on(answer, sink.written()) => {}
             Ok(answer) if answer.status() == 206 => {

@@ -170,36 +170,16 @@ impl Resolve for Names {
 }
 
 /// The proxies of the environment.
-#[derive(Clone, Debug, Default)]
-pub struct Proxies {
-    /// For `http`.
-    pub http: Option<String>,
-    /// For `https`.
-    pub https: Option<String>,
-    /// What is reached without them.
-    pub exceptions: String,
-}
-
-impl Proxies {
-    /// Those that the variables name.
-    pub fn of(variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
-        let value = |name: &str| {
-            let found = variable(name).or_else(|| variable(&name.to_ascii_uppercase()))?;
-            found.into_string().ok().filter(|text| !text.is_empty())
-        };
-        let all = value("all_proxy");
-        Self {
-            http: value("http_proxy").or_else(|| all.clone()),
-            https: value("https_proxy").or(all),
-            exceptions: format!("{NEVER_PROXIED},{}", value("no_proxy").unwrap_or_default()),
-        }
-    }
-}
-
-/// The proxies for the client.
 fn proxies(variable: &dyn Fn(&str) -> Option<OsString>) -> Result<Vec<Proxy>> {
-    let Proxies { http, https, exceptions } = Proxies::of(variable);
+    let value = |name: &str| {
+        let found = variable(name).or_else(|| variable(&name.to_ascii_uppercase()))?;
+        found.into_string().ok().filter(|text| !text.is_empty())
+    };
+    let exceptions = format!("{NEVER_PROXIED},{}", value("no_proxy").unwrap_or_default());
     let exceptions = NoProxy::from_string(&exceptions);
+    let all = value("all_proxy");
+    let http = value("http_proxy").or_else(|| all.clone());
+    let https = value("https_proxy").or(all);
     let made = [("http", http.map(Proxy::http)), ("https", https.map(Proxy::https))];
     let made = made.into_iter().filter_map(|(scheme, proxy)| Some((scheme, proxy?)));
     made.map(|(scheme, proxy)| match proxy {

@@ -4,7 +4,7 @@
 //! server redirects to, and never `http` behind `https`; every wait and every answer is bounded; being told to
 //! stop ends a wait at once; a message never holds what an address may hide ([`shown`]).
 //!
-//! A [`Host`] makes one try ([`Host::fetch`]); [`open`] and [`body`] try again where that may help.
+//! A [`Client`] makes one try; [`open`] and [`body`] try again where that may help.
 
 mod client;
 mod failure;
@@ -13,7 +13,7 @@ mod redirect;
 mod request;
 mod response;
 
-pub use client::{Client, Proxies, Settings};
+pub use client::{Client, Settings};
 pub use failure::Failure;
 pub use name::{name_of, proposed_name};
 pub use request::{Method, Request};
@@ -31,12 +31,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The answer to a request, its body still to be read. Only 2xx and 304 are answers; all else is a [`Failure`].
 /// A server that cannot be reached, is in trouble or too busy is asked again, as often as the request says.
 pub fn open(host: &dyn Host, request: &Request) -> Result<Response> {
-    retried(host, request, |request| host.fetch(request))
+    retried(host, request, |request| host.client()?.fetch(request))
 }
 
 /// The whole body behind an address. An answer that breaks off is asked for again, too.
 pub fn body(host: &dyn Host, request: &Request) -> Result<Vec<u8>> {
-    retried(host, request, |request| host.fetch(request)?.into_bytes())
+    retried(host, request, |request| host.client()?.fetch(request)?.into_bytes())
 }
 
 fn retried<T>(host: &dyn Host, request: &Request, attempt: impl Fn(&Request) -> Result<T>) -> Result<T> {

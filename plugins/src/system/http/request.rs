@@ -29,6 +29,7 @@ pub struct Request {
     pub(super) timeout: Option<Duration>,
     pub(super) largest: u64,
     pub(super) tries: u32,
+    pub(super) challenged: bool,
 }
 
 impl Request {
@@ -47,6 +48,7 @@ impl Request {
             timeout: None,
             largest: LARGEST,
             tries: TRIES,
+            challenged: false,
         }
     }
 
@@ -76,6 +78,12 @@ impl Request {
         self
     }
 
+    /// That the server asks who it is (401) is an answer, too.
+    pub fn challenged(mut self) -> Self {
+        self.challenged = true;
+        self
+    }
+
     /// Whether a status is an answer: what was not asked for, a part or that nothing has changed, is none.
     pub(super) fn expects(&self, status: u16) -> bool {
         let asked = |names: &[&str]| {
@@ -84,6 +92,7 @@ impl Request {
         match status {
             206 => asked(&["range"]),
             304 => asked(&["if-none-match", "if-modified-since"]),
+            401 => self.challenged,
             other => (200..300).contains(&other),
         }
     }

@@ -33,7 +33,7 @@ impl Response {
         Ok(Self { status, url, headers, length, largest, read: 0, body })
     }
 
-    /// 2xx or 304.
+    /// 2xx or 304, or what else the request takes for an answer.
     pub fn status(&self) -> u16 {
         self.status
     }
@@ -47,6 +47,12 @@ impl Response {
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name))?;
         str::from_utf8(value).ok()
+    }
+
+    /// The values of a header that may be there several times.
+    pub fn headers<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let values = self.headers.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name));
+        values.filter_map(|(_, value)| str::from_utf8(value).ok())
     }
 
     /// How many bytes the body has, where the server says so.
