@@ -2,8 +2,9 @@
 # An image of four layers from a registry on this machine, beside gzip and tar over the same layers:
 # unpack-image.sh [path of a release build of cosette]
 # Needs docker-registry, skopeo, perl, tar and time; works in $BENCH_DIRECTORY (default /dev/shm), about 3 GB.
-# $DIRECTORIES (default 86) says how large the image is, each about 7 MB; $RUNS (default 7) how often both run, in turns.
+# $DIRECTORIES (default 95) says how large the image is, 4 MB each beside 240 MB; $RUNS (default 7) how often both run, in turns.
 set -euo pipefail
+directories=${DIRECTORIES:-95} runs=${RUNS:-7}
 cosette=$(realpath "${1:-target/release/cosette}")
 directory=$(mktemp -d "${BENCH_DIRECTORY:-/dev/shm}/cosette-bench.XXXXXX")
 registry=
@@ -12,14 +13,14 @@ cd "$directory"
 
 # Files as an operating system has them: many small texts, fewer programs, a few large ones; always the same.
 cat >content.pl <<'PERL'
-my ($directory, $state) = @ARGV;
+my ($directory, $state, $directories) = @ARGV;
 sub next_number { $state = ($state * 1103515245 + 12345) % 2147483648; return int($state / 65536) % $_[0] }
 my @words = map { join "", map { chr(97 + next_number(26)) } 1 .. 3 + next_number(7) } 1 .. 4000;
 my @parts = map { join "", map { chr(next_number(4) ? next_number(64) : next_number(256)) } 1 .. 4096 } 1 .. 256;
 sub text { my $size = shift; my $text = ""; $text .= $words[next_number(4000)] . (next_number(9) ? " " : "\n") while length($text) < $size; return $text }
 sub program { my $size = shift; my $text = ""; while (length($text) < $size) { my $part = $parts[next_number(256)]; substr($part, next_number(4096), 1) = chr(next_number(256)); $text .= $part } return $text }
 sub put { my ($path, $content) = @_; open my $file, ">", "$directory/$path" or die; print $file $content; close $file }
-for my $at (0 .. 74) {
+for my $at (0 .. $directories - 1) {
     mkdir "$directory/d$at";
     put("d$at/t$_", text(500 + next_number(15000))) for 0 .. 49;
     put("d$at/p$_", program(100000 + next_number(400000))) for 0 .. 4;
@@ -39,10 +40,10 @@ mkdir -p layout/blobs/sha256
 layers='' contents='' total=0
 for layer in 1 2 3 4; do
     mkdir -p "tree/layer$layer"
-    perl content.pl "tree/layer$layer" "$layer"
+    perl content.pl "tree/layer$layer" "$layer" "$directories"
     tar --sort=name --mtime=@0 -C tree -cf "$layer.tar" "layer$layer"
     contents="$contents${contents:+,}\"sha256:$(sha256sum <"$layer.tar" | cut -d' ' -f1)\""
-    total=$((total + $(stat -c %s "$layer.tar")))
+    total=$((total + $(find "tree/layer$layer" -type f -printf '%s\n' | awk '{ sum += $1 } END { print sum }')))
     gzip -6 "$layer.tar"
     layers="$layers${layers:+,}$(descriptor application/vnd.oci.image.layer.v1.tar+gzip "$layer.tar.gz")"
 done
@@ -73,13 +74,27 @@ YAML
 cat >reference.sh <<'SH'
 for layer in 1 2 3 4; do gzip -dc "$layer.tar.gz" | tar x -C root/out; done
 SH
-hyperfine --style basic --warmup 1 --runs 5 --prepare 'rm -rf root; mkdir -p root/out; sync' --export-csv times.csv \
-    'sh reference.sh' "$cosette --quiet --root root apply -s bench stage.yaml" 2>/dev/null
-awk -F, 'NR == 2 { reference = $2 } NR == 3 { printf "--- %.2f times as long as gzip and tar\n", $2 / reference }' times.csv
-rm -rf root; mkdir root
-/usr/bin/time -f "peak memory: %M KiB" "$cosette" --root root apply -s bench stage.yaml
+for run in $(seq 0 "$runs"); do
+    for what in reference cosette; do
+        rm -rf root
+        mkdir -p root/out
+        sync
+        case $what in
+            reference) /usr/bin/time -a -o "$what" -f '%e %U %S %M' sh reference.sh ;;
+            cosette) /usr/bin/time -a -o "$what" -f '%e %U %S %M' "$cosette" --quiet --root root apply -s bench stage.yaml ;;
+        esac
+        # The first run is not counted.
+        [ "$run" != 0 ] || rm "$what"
+    done
+done
+median() { cut -d' ' -f"$2" "$1" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+for what in reference cosette; do
+    echo "--- $what: median of $runs: $(median $what 1) s, $(median $what 2) s of the processor and $(median $what 3) s in the kernel," \
+        "$(cut -d' ' -f1 $what | sort -n | sed -n '1p;$p' | paste -sd- -) s; at most $(cut -d' ' -f4 $what | sort -n | tail -1) KiB"
+done
+echo "$(median cosette 1) $(median reference 1)" | awk '{ printf "--- %.2f times as long as gzip and tar\n", $1 / $2 }'
 mkdir expected
 for layer in 1 2 3 4; do gzip -dc "$layer.tar.gz" | tar x -C expected; done
 diff -r expected root/out && echo "--- the same files"
 echo "--- the same again, which changes nothing"
-hyperfine --style basic --runs 10 "$cosette --quiet --root root apply -s bench stage.yaml" 2>/dev/null
+/usr/bin/time -f '%e s' "$cosette" --quiet --root root apply -s bench stage.yaml
