@@ -6,7 +6,7 @@ use anyhow::Result;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Diagnostic, Findings, Origin, Span, Spanned, Text};
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The surroundings of one step: where its document came from, the facts that templates use, and the place
 /// for errors and warnings.
@@ -14,12 +14,18 @@ pub struct Context<'a> {
     facts: &'a Facts<'a>,
     fields: &'a [(Spanned<String>, Node)],
     findings: RefCell<Findings>,
+    left_to_a_run: Cell<bool>,
 }
 
 impl<'a> Context<'a> {
     /// The surroundings of a step with these keys, of the document that came from `origin`.
     pub fn new(origin: &Origin, facts: &'a Facts, fields: &'a [(Spanned<String>, Node)]) -> Self {
-        Self { facts, fields, findings: RefCell::new(Findings::new(origin.clone())) }
+        Self {
+            facts,
+            fields,
+            findings: RefCell::new(Findings::new(origin.clone())),
+            left_to_a_run: Cell::new(false),
+        }
     }
 
     /// Whether the step has this key, whatever its value is.
@@ -79,6 +85,17 @@ impl<'a> Context<'a> {
     /// Records a warning.
     pub fn warn(&self, span: Span, message: impl Into<String>) {
         self.findings.borrow_mut().warn(span, message);
+    }
+
+    /// Records a warning of something that a plan cannot foresee: the plan is without it.
+    pub fn leave_to_a_run(&self, span: Span, message: impl Into<String>) {
+        self.left_to_a_run.set(true);
+        self.warn(span, message);
+    }
+
+    /// Whether the plan of the step is without something that only a run can tell.
+    pub fn is_left_to_a_run(&self) -> bool {
+        self.left_to_a_run.get()
     }
 
     /// Whether an error was recorded.

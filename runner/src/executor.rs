@@ -88,6 +88,9 @@ fn apply(planned: &Planned, cx: &Context, sys: &System, report: &mut StepReport)
 
 /// Gathers what decoding and running found; any error makes the step a failed one.
 fn finish(planned: &Planned, cx: Context, mut report: StepReport) -> StepReport {
+    if report.outcome == Outcome::Applied && cx.is_left_to_a_run() {
+        report.outcome = Outcome::Unknown;
+    }
     report.add_findings(&planned.step.findings);
     report.add_findings(&cx.into_findings());
     report

@@ -147,7 +147,10 @@ fn fetched(cx: &Context, sys: &System, span: Span, source: &Source) -> Option<St
     }
     let list = cx.attempt(span, source.fetch(sys))?;
     if list.is_none() {
-        cx.warn(span, "these SSH keys are fetched when the step really runs; the plan is without them");
+        cx.leave_to_a_run(
+            span,
+            "these SSH keys are fetched when the step really runs; the plan is without them",
+        );
     }
     list
 }

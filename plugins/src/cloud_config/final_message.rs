@@ -39,7 +39,7 @@ impl Plugin for FinalMessage {
             return Ok(());
         }
         let text = filled(text, sys)?;
-        let mut label = text.replace(char::is_control, " ");
+        let mut label = format!("tee /dev/console: {}", text.replace(char::is_control, " "));
         label.truncate(label.floor_char_boundary(SHOWN));
         let command = Command::new(&label, "tee").argument("/dev/console").input(format!("{text}\n"));
         must_succeed(sys, &label, command)?;
@@ -96,7 +96,7 @@ mod tests {
         );
         let text = format!("up 12.34 2026-01-02T03:04:05Z\n{} hetzner $other", env!("CARGO_PKG_VERSION"));
         assert_eq!(outcome.commands.concat(), text);
-        assert_eq!(outcome.effects[0].target, text.replace('\n', " "));
+        assert_eq!(outcome.effects[0].target, format!("tee /dev/console: {}", text).replace('\n', " "));
     }
 
     #[test]

@@ -56,7 +56,7 @@ use crate::path::AbsolutePath;
 use crate::system::http::Request;
 use crate::system::{File, Owner};
 use crate::{Context, Plugin, System};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use cosette_schema::cloud_config::is_deferred;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Named, Permissions, Shape, Spanned, Text, record};
@@ -185,7 +185,10 @@ impl Entry {
         let keys = &self.keys;
         let owner = match keys.owner.trim() {
             "" => Owner { uid: 0, gid: 0 },
-            owner => owner::resolve(sys, owner)?,
+            owner => owner::resolve(sys, owner).map_err(|error| match keys.defer {
+                true => error,
+                false => anyhow!("{error:#}; with `defer: true` the file is written once users are made"),
+            })?,
         };
         let Some(mut content) = self.content(cx, sys)? else { return Ok(false) };
         if keys.append {
@@ -215,7 +218,7 @@ impl Entry {
             Ok(None) => {
                 let message =
                     format!("the content of {} is fetched when the step really runs", keys.path.as_str());
-                cx.warn(source.uri.span, message);
+                cx.leave_to_a_run(source.uri.span, message);
                 Ok(None)
             }
             Err(error) if written.is_empty() => Err(error),
@@ -270,7 +273,7 @@ mod tests {
         for part in [
             "3:51: the content of /etc/keep cannot be decoded: its character 1 is none of base64",
             "4:3: missing key `path`",
-            "5:10: no user \"ghost\" in /etc/passwd",
+            "5:10: no user \"ghost\" in /etc/passwd; with `defer: true` the file is written once users are made",
             "6:10: cannot write /dir",
             "`rw` is not a file mode",
             "8:15: unknown key `contents`; did you mean `content`?",

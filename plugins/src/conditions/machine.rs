@@ -49,7 +49,10 @@ impl Matches {
                 let line = 1 + before.matches('\n').count();
                 let column = 1 + before[line_start..].chars().count();
                 let place = source.locate(line.try_into().unwrap_or(1), column.try_into().unwrap_or(1));
-                findings.error(place, format!("invalid regular expression: {}", error.message));
+                let finding = findings.error(place, format!("invalid regular expression: {}", error.message));
+                if error.message.starts_with("RE2 has no") {
+                    finding.help("match what the step shall run on, or decide with `if`");
+                }
                 None
             }
         }

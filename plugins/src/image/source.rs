@@ -50,6 +50,11 @@ impl Source {
             if name.contains('@') && !name.contains("@sha") {
                 bail!("it is not the name of an image, such as quay.io/org/name:tag or name@sha256:…");
             }
+            if name.starts_with('/') {
+                bail!(
+                    "an image on the disk is `oci-layout:{name}` or, as a tar archive, `oci-archive:{name}`"
+                );
+            }
             bail!("{name:?} is not the name of an image, such as quay.io/org/name:tag or name@sha256:…");
         };
         if let Some(digest) = reference.digest() {

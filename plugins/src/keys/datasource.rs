@@ -137,7 +137,7 @@ impl Plugin for Datasource {
         };
         if sys.mode() == Mode::Plan {
             let names: Vec<&str> = providers.iter().map(|provider| provider.name).collect();
-            cx.warn(
+            cx.leave_to_a_run(
                 span,
                 format!("only a run asks {}: the plan is without what comes of it", names.join(", ")),
             );

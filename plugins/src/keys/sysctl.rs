@@ -22,8 +22,8 @@
 //!
 //! Parameters are set in the order in which they stand, those that have the value already are left alone, and
 //! one that cannot be set does not stop the others. The running kernel is changed only if the root is its own: not
-//! in a chroot, and not with `--root`. Some parameters come with a module: name that in `modules` of an earlier
-//! step.
+//! in a chroot, and not with `--root`, where only `sysctl_file` helps. Some parameters come with a module: name that
+//! in `modules` of an earlier step.
 
 use super::sysctl_file::SysctlFile;
 use crate::{Context, Plugin, System};
@@ -151,6 +151,13 @@ impl Plugin for Sysctl {
     const KEY: &'static str = "sysctl";
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
+        if let Some(first) = self.0.first().filter(|_| !sys.is_own_kernel() && !cx.has("sysctl_file")) {
+            cx.warn(
+                first.name.span,
+                "nothing is set: parameters are of a running machine, and this root is not its own; with \
+                 `sysctl_file` they are set at its next boot",
+            );
+        }
         for setting in &self.0 {
             cx.attempt(setting.name.span, setting.set(sys));
         }
@@ -271,8 +278,13 @@ mod tests {
     fn another_root_leaves_the_running_kernel_alone() {
         let machine = Machine::new("");
         machine.host.kernel_file("/proc/sys/vm/swappiness", "60\n");
-        let outcome = machine.check("sysctl: {vm.swappiness: 1, no.such.thing: 1}", "");
+        let outcome = machine.apply("sysctl: {vm.swappiness: 1, no.such.thing: 1}");
         assert!(outcome.effects.is_empty());
+        assert_eq!(
+            outcome.messages(),
+            "Warning: test.yaml:1:10: nothing is set: parameters are of a running machine, and this root is not \
+             its own; with `sysctl_file` they are set at its next boot\n"
+        );
         assert_eq!(parameter(&machine, "vm/swappiness"), "60\n");
     }
 }

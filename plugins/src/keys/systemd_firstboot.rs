@@ -18,6 +18,7 @@
 //! program reads them from a file of root's that exists only while it runs. For the hashed one that takes
 //! systemd 248, which knows credentials.
 
+use crate::command_output::{ending, excerpt};
 use crate::system::{Command, File};
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
@@ -87,24 +88,27 @@ impl Plugin for SystemdFirstboot {
             command = command.argument(argument);
         }
         if secrets.is_empty() {
-            return run(sys, &command);
+            return run(sys, &command, false);
         }
         let directory = Path::new(CREDENTIALS);
         sys.create_dir(directory, Some(0o700), None)?;
         let written = secrets.iter().try_for_each(|(name, value)| {
             sys.write(File::new(directory.join(name), value.as_str()).mode(0o600)).map(|_| ())
         });
-        let result = written.and_then(|()| run(sys, &command.variable("CREDENTIALS_DIRECTORY", CREDENTIALS)));
+        let result =
+            written.and_then(|()| run(sys, &command.variable("CREDENTIALS_DIRECTORY", CREDENTIALS), true));
         let removed = secrets.iter().try_for_each(|(name, _)| sys.remove(directory.join(name)).map(|_| ()));
         result.and(removed.and_then(|()| sys.remove(directory).map(|_| ())))
     }
 }
 
-/// Runs the program. What it says is not repeated: it may name the values that it was given.
-fn run(sys: &System, command: &Command) -> Result<()> {
+/// Runs the program. What it says is only repeated when it was given no password, which it may name.
+fn run(sys: &System, command: &Command, has_secrets: bool) -> Result<()> {
     match sys.run(command)? {
         Some(output) if !output.success() => {
-            bail!("`{}` ended with status {}", command.label(), output.status)
+            let said =
+                if has_secrets { String::new() } else { excerpt(&String::from_utf8_lossy(&output.tail)) };
+            bail!("`{}` {}", command.label(), ending(output.status, &said))
         }
         _ => Ok(()),
     }
@@ -160,13 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_the_options_and_the_status() {
+    fn a_failure_names_the_options_the_status_and_what_was_said() {
         let machine = Machine::new("");
-        machine.host.answer("systemd-firstboot", 1, "");
+        machine.host.answer("systemd-firstboot", 1, "Locale xx is not installed.\n");
         let outcome = machine.apply("systemd_firstboot: {keymap: us}");
         assert_eq!(
             outcome.messages(),
-            "Error: test.yaml:1:1: `systemd-firstboot --keymap` ended with status 1\n"
+            "Error: test.yaml:1:1: `systemd-firstboot --keymap` ended with status 1; the end of its output:\n\
+             Locale xx is not installed.\n"
         );
     }
 

@@ -8,7 +8,7 @@ use crate::sandbox::{self, Change, Changes, Entry, View, ViewHost};
 use crate::stage::Documents;
 use anyhow::{Context, Result};
 use cosette_plugins::System;
-use cosette_plugins::system::{Live, Metadata, Mode};
+use cosette_plugins::system::{Kind, Live, Metadata, Mode};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -81,7 +81,10 @@ fn print(
 
 /// What is remarkable about mode and owner: all of it when something is new, else what is different.
 fn attributes(change: &Change) -> String {
-    let mode = |found: &Metadata| format!("{:04o}", found.mode);
+    let mode = |found: &Metadata| match found.kind {
+        Kind::Symlink => found.kind.to_string(),
+        _ => format!("{:04o}", found.mode),
+    };
     let owner = |found: &Metadata| format!("{}:{}", found.owner.uid, found.owner.gid);
     match (&change.before, &change.after) {
         (None, Some(after)) => format!("  {} {}", mode(after), owner(after)),

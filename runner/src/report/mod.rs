@@ -61,7 +61,7 @@ pub enum Outcome {
     Skipped,
     /// There was an error; what could be done was done.
     Failed,
-    /// Only a run can tell: a condition needs a command, and planning runs none.
+    /// Only a run can tell: a condition needs a command, or the step the network, and planning uses neither.
     Unknown,
 }
 
