@@ -46,6 +46,24 @@ impl Header {
                         .help("put each part into a file of its own, which begins with `#cloud-config`");
                     return Self::Unsupported;
                 }
+                "#include" | "#include-once" => {
+                    findings
+                        .error(span, format!("`{content}` is not supported"))
+                        .help("give the addresses themselves as sources");
+                    return Self::Unsupported;
+                }
+                "#cloud-boothook" | "#part-handler" | "#upstart-job" => {
+                    findings
+                        .error(span, format!("`{content}` is not supported"))
+                        .help("write a cloud-config or stages: `commands` in a step run programs");
+                    return Self::Unsupported;
+                }
+                _ if index == 0 && content.starts_with("#!") && !text.contains("stages") => {
+                    findings
+                        .error(span, "this is a script, not a document")
+                        .help("have `commands` in a step of a document run it");
+                    return Self::Unsupported;
+                }
                 _ if content.starts_with('#') && words == "cloud-config" => {
                     findings
                         .warn(span, "this line is only a comment")
@@ -267,6 +285,9 @@ const KEYS_OF_CLOUD_INIT: &[&str] = &[
     "create_hostname_file",
     "datasource",
     "datasource_list",
+    "debconf_selections",
+    "def_log_dir",
+    "def_log_file",
     "device_aliases",
     "disable_ec2_metadata",
     "disable_root",
@@ -287,12 +308,15 @@ const KEYS_OF_CLOUD_INIT: &[&str] = &[
     "launch-index",
     "locale",
     "locale_configfile",
+    "log_cfgs",
     "lxd",
     "manage_etc_hosts",
     "manage_resolv_conf",
+    "manual_cache_clean",
     "mcollective",
     "merge_how",
     "merge_type",
+    "migrate",
     "mount_default_fields",
     "mounts",
     "network",
@@ -332,6 +356,7 @@ const KEYS_OF_CLOUD_INIT: &[&str] = &[
     "ssh_pwauth",
     "ssh_quiet_keygen",
     "swap",
+    "syslog_fix_perms",
     "system_info",
     "timezone",
     "ubuntu_advantage",

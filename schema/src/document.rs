@@ -420,4 +420,24 @@ mod tests {
             "{findings:?}"
         );
     }
+
+    #[test]
+    fn what_is_no_document_is_named() {
+        for (text, message) in [
+            (
+                "#include\nhttps://example.org/a\n",
+                "error 1:1 `#include` is not supported; give the addresses",
+            ),
+            ("#include-once\nhttps://example.org/a\n", "error 1:1 `#include-once` is not supported"),
+            ("#part-handler\ndef list_types():\n", "error 1:1 `#part-handler` is not supported"),
+            ("#cloud-boothook\necho: a: b\n", "error 1:1 `#cloud-boothook` is not supported"),
+            ("#!/bin/sh\necho a: b: c\n", "error 1:1 this is a script, not a document"),
+        ] {
+            let (stages, findings) = parsed(text);
+            assert_eq!((stages.len(), findings.len()), (0, 1), "{text}");
+            assert!(findings[0].starts_with(message), "{findings:?}");
+        }
+        let (stages, findings) = parsed("#!/usr/bin/cosette\nstages: {boot: [{hostname: a}]}\n");
+        assert_eq!((stages, findings), (vec!["boot: hostname".to_owned()], vec![]));
+    }
 }

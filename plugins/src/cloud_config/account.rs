@@ -186,11 +186,18 @@ impl Account {
         if !self.shell.is_empty() && !self.shell.starts_with('/') {
             findings.warn(name.span, format!("the shell of user `{}` is no absolute path", name.value));
         }
-        for (key, value) in [("selinux_user", &self.selinux_user), ("snapuser", &self.snapuser)] {
+        self.warn_of_unsupported(findings);
+    }
+
+    /// Whether there is anything that is not supported, of which it warns.
+    pub(super) fn warn_of_unsupported(&self, findings: &mut Findings) -> bool {
+        let keys = [("selinux_user", &self.selinux_user), ("snapuser", &self.snapuser)];
+        for (key, value) in keys {
             if let Some(value) = value {
                 findings.warn(value.span, format!("`{key}` is not supported, and ignored"));
             }
         }
+        keys.iter().any(|(_, value)| value.is_some())
     }
 
     /// The password, if there is one that counts. cloud-init knows no plain text in `passwd`: who writes that

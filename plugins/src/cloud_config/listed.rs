@@ -53,6 +53,8 @@ impl Listed {
                 let Some(account) = Account::decode(item, findings) else { return };
                 match account.name {
                     Some(_) => users.push(Self::User(Box::new(account))),
+                    // A user of whom snap tells the name.
+                    None if account.warn_of_unsupported(findings) => {}
                     None => drop(findings.error(item.span, "missing key `name`")),
                 }
             }

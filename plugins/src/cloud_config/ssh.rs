@@ -76,7 +76,9 @@ impl Plugin for Ssh {
 
     fn check(&self, findings: &mut Findings) {
         for (name, _) in &self.ssh_keys.0 {
-            if path(name).is_none() {
+            if is_unsupported(name) {
+                findings.warn(name.span, format!("`{}` is not supported, and ignored", name.value));
+            } else if path(name).is_none() {
                 findings
                     .error(name.span, format!("`{}` is no key of a host that is supported", name.value))
                     .help("write `ed25519_private` and `ed25519_public`, or the same with `rsa` or `ecdsa`");
@@ -171,6 +173,14 @@ fn path(name: &str) -> Option<(String, u32)> {
     }
 }
 
+/// Whether cloud-init knows such a key of a host, and nothing is done with it here.
+fn is_unsupported(name: &str) -> bool {
+    let Some((algorithm, part)) = name.split_once('_') else { return false };
+    let known = ["rsa", "ecdsa", "ed25519", "dsa"].contains(&algorithm)
+        && ["private", "public", "certificate"].contains(&part);
+    known && path(name).is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use crate::system::Mode;
@@ -228,8 +238,10 @@ mod tests {
         );
         assert!(!format!("{outcome:?}").contains("CANARY"));
         let outcome = machine
-            .apply("#cloud-config\nssh_keys: {dsa_private: CANARY, rsa_certificate: CANARY, x: [CANARY]}");
-        assert_eq!(outcome.messages().matches("is no key of a host that is supported").count(), 2);
+            .apply("#cloud-config\nssh_keys: {dsa_private: CANARY, rsa_certificate: CANARY, x: [CANARY], y_private: CANARY}");
+        assert_eq!(outcome.messages().matches("is no key of a host that is supported").count(), 1);
+        assert_eq!(outcome.messages().matches("_private` is not supported, and ignored").count(), 1);
+        assert_eq!(outcome.messages().matches("_certificate` is not supported, and ignored").count(), 1);
         assert!(!outcome.messages().contains("CANARY"), "{}", outcome.messages());
         assert!(
             machine
