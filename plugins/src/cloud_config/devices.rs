@@ -241,6 +241,7 @@ pub(super) mod tests {
         let root = Mount::at(&sys, "/").unwrap().unwrap();
         assert_eq!((&*root.kind, &*root.source, root.read_only), ("ext4", "/dev/vda1", true));
         let other = Mount::at(&sys, "/a b").unwrap().unwrap();
+        assert_eq!(Mount::at(&sys, "/a b/").unwrap().as_ref(), Some(&other));
         assert_eq!((&*other.source, other.read_only), ("tmp\\fs", true));
         assert_eq!(Mount::of(&sys, Path::new("/a b/c")).unwrap().unwrap(), other);
         assert_eq!(Mount::of(&sys, Path::new("/a")).unwrap().unwrap(), root);

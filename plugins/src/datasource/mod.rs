@@ -1,6 +1,6 @@
 //! Where a machine in a cloud, or with a disk made for it, learns its name, its SSH keys and its user-data.
 //!
-//! **Invariants:** off cloud the search ends after a few seconds: a server that does not answer is asked twice at
+//! **Invariants:** off cloud the search ends after about ten seconds: a server that does not answer is asked twice at
 //! most, whatever the number of clouds that share its address. Which cloud it is never depends on who answers
 //! first: what the firmware says counts, then the order in which the providers are named. Nothing here writes.
 

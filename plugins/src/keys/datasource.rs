@@ -34,7 +34,8 @@
 //! **Who is asked first.** Disks, then the cloud that the firmware says this is, then the others in the order of
 //! the list; the first that knows the machine is the only one that counts. (yip asks all at once and takes the
 //! fastest, and mixes what several say.) A server that does not answer is asked once more; off cloud the search
-//! ends after a few seconds. It is an error that nobody answers, and a warning if somebody has before in this boot.
+//! ends after about ten seconds at most, also where the network swallows every packet. It is an error that nobody
+//! answers, and a warning if somebody has before in this boot.
 //!
 //! **What becomes of the answer.** The host name is set, SSH keys are let in (for root; on Google's cloud for the user
 //! they are for, if there is one), and `/run/config` gets a file for each text: `hostname`, `instance_id`,
