@@ -42,7 +42,9 @@ impl Source {
         if name.contains("://") {
             bail!("an image is named without http:// or https://: quay.io/org/name:tag");
         }
-        let Ok(reference) = name.parse::<Reference>() else {
+        // Capitals that are allowed in a registry are not where it turns out to be none.
+        let small = |reference: &Reference| !reference.repository().contains(char::is_uppercase);
+        let Some(reference) = name.parse::<Reference>().ok().filter(small) else {
             let lower = if name.contains('@') { "" } else { &*name.to_lowercase() };
             if lower.parse::<Reference>().is_ok() {
                 bail!("the name of an image has small letters only: {lower}");
@@ -150,6 +152,7 @@ mod tests {
     fn what_is_no_name_is_refused_and_a_password_is_not_repeated() {
         let error = |text| Source::parse(text).unwrap_err().to_string();
         assert!(error("Debian").contains("small letters only: debian"));
+        assert!(error("Org/name").contains("small letters only: org/name"));
         assert!(error("a b").contains("\"a b\" is not the name"));
         assert!(error("").contains("is not the name"));
         assert!(!error("https://user:secret@host/x").contains("secret"));
