@@ -7,6 +7,7 @@
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -32,11 +33,13 @@ impl Booted {
     fn boot(with_bus: bool) -> Option<Self> {
         let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/systemd");
         if !nix::unistd::geteuid().is_root() || !Path::new("/lib/systemd/systemd").exists() {
-            eprintln!("SKIPPED: booting systemd: it needs root, and systemd installed");
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED: booting systemd: it needs root, and systemd installed");
             return None;
         }
         if with_bus && !Path::new("/usr/bin/dbus-daemon").exists() {
-            eprintln!("SKIPPED: systemd behind a bus: dbus-daemon is not installed");
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED: systemd behind a bus: dbus-daemon is not installed");
             return None;
         }
         let directory = tempfile::tempdir().unwrap();
@@ -63,7 +66,11 @@ impl Booted {
         };
         assert!(wait_for(is_settled), "it does not come up: {}", booted.messages());
         if booted.script.try_wait().unwrap().is_some() {
-            eprintln!("SKIPPED: booting systemd: the kernel does not allow it here: {}", booted.messages());
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED: booting systemd: the kernel does not allow it here: {}",
+                booted.messages()
+            );
             return None;
         }
         Some(booted)

@@ -1,6 +1,7 @@
 //! A root directory, documents beside it, and runs of the binary on them.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -115,7 +116,7 @@ pub(crate) fn as_nobody(machine: &Machine, mut command: Command) -> Option<Comma
     let mut probe = Command::new(env!("CARGO_BIN_EXE_cosette"));
     probe.arg("--version").stdout(Stdio::null()).uid(65534).gid(65534);
     if !probe.status().is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: an ordinary user cannot run the binary where it lies");
+        let _ = writeln!(std::io::stderr(), "SKIPPED: an ordinary user cannot run the binary where it lies");
         return None;
     }
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
@@ -137,7 +138,7 @@ impl Mounted {
         let mounted =
             is_root() && Command::new("mount").args(arguments).arg(target).status().unwrap().success();
         if !mounted {
-            eprintln!("SKIPPED: mounting {arguments:?} needs root");
+            let _ = writeln!(std::io::stderr(), "SKIPPED: mounting {arguments:?} needs root");
             return None;
         }
         Some(Self(target.to_owned()))

@@ -3,6 +3,7 @@
 use crate::canaries::{Canaries, KEYS, MODULES};
 use crate::machine::{Machine, command, is_root};
 use cosette_plugins::testing::{Answer, Server};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
@@ -225,7 +226,10 @@ fn talkative() -> Machine {
     }
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|path| Path::new(path).exists());
     let Some(busybox) = busybox.filter(|_| is_root()) else {
-        eprintln!("SKIPPED: programs that tell their arguments: needs root and a busybox that is static");
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: programs that tell their arguments: needs root and a busybox that is static"
+        );
         return machine;
     };
     machine.put("/bin/busybox", "");
