@@ -10,6 +10,7 @@ mod command_output;
 pub mod conditions;
 pub mod context;
 mod datasource;
+mod disk;
 pub mod effect;
 pub mod env_file;
 pub mod facts;
@@ -21,6 +22,7 @@ mod packages;
 mod path;
 pub mod pattern;
 pub mod plugin;
+mod program;
 #[cfg(test)]
 mod reference;
 pub mod step;

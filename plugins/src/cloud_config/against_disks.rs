@@ -1,6 +1,6 @@
 //! The modules that change disks, on real ones: files that pretend to be disks, with the programs of this machine.
 
-use super::devices::{Device, Mount};
+use crate::disk::devices::{Device, Mount};
 use crate::facts::Facts;
 use crate::system::{Live, Mode};
 use crate::{Context, System, cloud_config};

@@ -40,7 +40,7 @@
 //! document go; then the program of the distribution gathers what is trusted. `remove_defaults` works where there is
 //! an `/etc/ca-certificates.conf`.
 
-use super::program::{remedy, run};
+use crate::program::{remedy, run};
 use crate::system::{File, Kind};
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};

@@ -30,8 +30,8 @@
 mod filesystem;
 mod table;
 
-use super::devices::{Device, Mount};
-use super::program::{answer, ask, remedy};
+use crate::disk::devices::{Device, Mount};
+use crate::program::{answer, ask, remedy};
 use crate::system::NoProgram;
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
@@ -174,7 +174,7 @@ fn settle(sys: &System) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::devices::tests::{disk, root};
+    use crate::disk::devices::tests::{disk, root};
     use crate::testing::Machine;
 
     pub(super) fn machine() -> Machine {

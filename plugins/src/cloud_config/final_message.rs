@@ -10,8 +10,8 @@
 //! `$UPTIME`, `$TIMESTAMP`, `$VERSION` and `$DATASOURCE` are filled in, also in small letters. Without a text there is
 //! none: the report says it already.
 
-use super::program::must_succeed;
 use crate::datasource::keep::ANSWERED;
+use crate::program::must_succeed;
 use crate::system::Command;
 use crate::{Context, Plugin, System};
 use anyhow::Result;

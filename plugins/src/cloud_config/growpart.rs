@@ -13,8 +13,8 @@
 //! no partition under it (an overlay, a loop device, LVM) is left as it is, with a warning. While there is a
 //! `/etc/growroot-disabled`, nothing grows, unless `ignore_growroot_disabled: true`.
 
-use super::devices::{Device, Mount, Partition};
-use super::program::{must_succeed, remedy, run};
+use crate::disk::devices::{Device, Mount, Partition};
+use crate::program::{must_succeed, remedy, run};
 use crate::system::Command;
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};
@@ -150,7 +150,7 @@ pub(super) fn grow(sys: &System, device: &Device) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::devices::tests::{disk, root};
+    use crate::disk::devices::tests::{disk, root};
     use crate::system::NoProgram;
     use crate::testing::Machine;
 

@@ -26,9 +26,9 @@
 //! a `/etc/locale.gen`, in which the locale is then listed, else by `localedef`. `locale: false` leaves all as it is.
 
 use super::distribution::is_debian;
-use super::program::{ask, remedy, run};
 use crate::env_file::EnvFile;
 use crate::path::AbsolutePath;
+use crate::program::{ask, remedy, run};
 use crate::system::{File, NoProgram};
 use crate::{Context, Plugin, System};
 use anyhow::{Result, bail};

@@ -38,9 +38,9 @@
 mod fstab;
 pub(super) mod swap;
 
-use super::devices::Mount;
-use super::program::run;
+use crate::disk::devices::Mount;
 use crate::path::AbsolutePath;
+use crate::program::run;
 use crate::system::{File, Kind};
 use crate::{Context, Plugin, System, units};
 use anyhow::{Result, anyhow};
@@ -200,7 +200,7 @@ fn is_disk(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::devices::tests::root;
+    use crate::disk::devices::tests::root;
     use crate::testing::Machine;
 
     const ENTRY: &str = "#cloud-config\nmounts: [[vdb, /srv]]";

@@ -26,8 +26,8 @@
 //! may be for one manager only: `apt`, `dnf`, `yum`, `apk`, `zypper` or `pacman`; `snap` is not supported. With
 //! `package_reboot_if_required: true`, the machine restarts a minute later if there is a `/run/reboot-required`.
 
-use super::program::run;
 use crate::packages::{Family, Manager, Package, Request};
+use crate::program::run;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::{Node, Value};

@@ -14,7 +14,7 @@
 //! recorded before, so that a machine never restarts twice for the same document. It is `shutdown` that
 //! is asked, and other steps go on meanwhile; `timeout` is therefore not needed, and ignored.
 
-use super::program::{must_succeed, remedy};
+use crate::program::{must_succeed, remedy};
 use crate::system::Command;
 use crate::{Context, Plugin, System};
 use anyhow::Result;

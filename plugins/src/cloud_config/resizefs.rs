@@ -9,8 +9,8 @@
 //! nothing where nothing is to be gained. A root that cannot grow (an overlay, a loop device, one that is
 //! read-only) is left with a warning. `noblock` is the same as `true`: it takes no time that a boot would notice.
 
-use super::devices::Mount;
-use super::program::{remedy, run};
+use crate::disk::devices::Mount;
+use crate::program::{remedy, run};
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
@@ -84,7 +84,7 @@ pub(super) fn grow(sys: &System, mount: &Mount) -> Result<Result<(), String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::devices::tests::{disk, root};
+    use crate::disk::devices::tests::{disk, root};
     use crate::testing::Machine;
 
     const TRUE: &str = "#cloud-config\nresize_rootfs: true";

@@ -1,9 +1,9 @@
 //! File systems, and where they go.
 
-use super::super::program::{must_succeed, run};
 use super::{Fate, Signature, refuse_mounted, settle};
 use crate::System;
-use crate::cloud_config::devices::Device;
+use crate::disk::devices::Device;
+use crate::program::{must_succeed, run};
 use crate::system::Command;
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::{Node, Value};
@@ -227,8 +227,8 @@ impl FileSystem {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::devices::tests::disk;
     use super::super::tests::machine;
+    use crate::disk::devices::tests::disk;
     use crate::testing::{Machine, Outcome};
 
     fn apply(machine: &Machine, filesystem: &str) -> Outcome {

@@ -1,9 +1,9 @@
 //! Tables of partitions.
 
-use super::super::program::{answer, must_succeed, run};
 use super::{Fate, Signature, refuse_mounted, settle};
 use crate::System;
-use crate::cloud_config::devices::Device;
+use crate::disk::devices::Device;
+use crate::program::{answer, must_succeed, run};
 use crate::system::Command;
 use anyhow::{Result, bail};
 use cosette_schema::yaml::{Node, Value};

@@ -1,10 +1,10 @@
 //! A swap file: how large it is, and how it is made so that it is never there by half.
 
-use super::super::devices::Mount;
-use super::super::program::{answer, remedy, run};
 use super::Swap;
 use crate::System;
+use crate::disk::devices::Mount;
 use crate::path::AbsolutePath;
+use crate::program::{answer, remedy, run};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, excerpt};

@@ -9,38 +9,38 @@ const MOST_LINKS: usize = 8;
 
 /// A mounted file system, by proc_pid_mountinfo(5).
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mount {
+pub(crate) struct Mount {
     /// Where it is mounted.
-    pub(super) point: String,
+    pub(crate) point: String,
     /// Its type: `ext4`.
-    pub(super) kind: String,
+    pub(crate) kind: String,
     /// What is mounted, as it was said.
-    pub(super) source: String,
+    pub(crate) source: String,
     /// Whether nothing can be written to it.
-    pub(super) read_only: bool,
+    pub(crate) read_only: bool,
     /// The numbers of its device: `8:1`.
     numbers: String,
 }
 
 impl Mount {
     /// All that this process sees, in the order in which they were mounted.
-    pub(super) fn all(sys: &System) -> Result<Vec<Self>> {
+    pub(crate) fn all(sys: &System) -> Result<Vec<Self>> {
         let content = sys.host().kernel_file(Path::new("/proc/self/mountinfo"))?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&content).lines().filter_map(Self::parse).collect())
     }
 
     /// The one on top at a mount point.
-    pub(super) fn at(sys: &System, point: &str) -> Result<Option<Self>> {
+    pub(crate) fn at(sys: &System, point: &str) -> Result<Option<Self>> {
         Ok(Self::all(sys)?.into_iter().rfind(|mount| mount.is_at(point)))
     }
 
     /// Whether this is its mount point: a slash at the end makes no other directory.
-    pub(super) fn is_at(&self, point: &str) -> bool {
+    pub(crate) fn is_at(&self, point: &str) -> bool {
         Path::new(&self.point) == Path::new(point)
     }
 
     /// The one that holds a path.
-    pub(super) fn of(sys: &System, path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn of(sys: &System, path: &Path) -> Result<Option<Self>> {
         let mounts = Self::all(sys)?.into_iter().enumerate();
         let holding = mounts.filter(|(_, mount)| path.starts_with(&mount.point));
         Ok(holding.max_by_key(|(index, mount)| (mount.point.len(), *index)).map(|(_, mount)| mount))
@@ -64,7 +64,7 @@ impl Mount {
     }
 
     /// The block device, if there is one.
-    pub(super) fn device(&self, sys: &System) -> Result<Option<Device>> {
+    pub(crate) fn device(&self, sys: &System) -> Result<Option<Device>> {
         let link = format!("/sys/dev/block/{}", self.numbers);
         let name = match sys.host().kernel_link(Path::new(&link))? {
             Some(target) => target.file_name().map(|name| name.to_string_lossy().into_owned()),
@@ -90,18 +90,18 @@ fn unescaped(text: &str) -> String {
 
 /// A block device that the kernel knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Device {
+pub(crate) struct Device {
     /// Its name in `/sys/class/block`: `vda1`.
     name: String,
 }
 
 /// Which part of which disk a device is.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Partition {
+pub(crate) struct Partition {
     /// The disk.
-    pub(super) disk: Device,
+    pub(crate) disk: Device,
     /// Its number on it.
-    pub(super) number: u32,
+    pub(crate) number: u32,
 }
 
 impl Device {
@@ -114,7 +114,7 @@ impl Device {
     }
 
     /// The device at a path such as `/dev/vda1` or `/dev/disk/by-label/ROOT`; nothing if there is none.
-    pub(super) fn at(sys: &System, path: &Path) -> Result<Option<Self>> {
+    pub(crate) fn at(sys: &System, path: &Path) -> Result<Option<Self>> {
         let mut path = path.to_owned();
         for _ in 0..MOST_LINKS {
             let Some(target) = sys.read_link(&path)? else {
@@ -127,29 +127,29 @@ impl Device {
     }
 
     /// Its path: `/dev/vda1`.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         format!("/dev/{}", self.name.replace('!', "/"))
     }
 
     /// Its size, in sectors of 512 bytes.
-    pub(super) fn sectors(&self, sys: &System) -> Result<u64> {
+    pub(crate) fn sectors(&self, sys: &System) -> Result<u64> {
         Ok(self.number(sys, "size")?.unwrap_or(0))
     }
 
     /// Where it begins on its disk, in sectors of 512 bytes.
-    pub(super) fn start(&self, sys: &System) -> Result<u64> {
+    pub(crate) fn start(&self, sys: &System) -> Result<u64> {
         Ok(self.number(sys, "start")?.unwrap_or(0))
     }
 
     /// Which part of which disk it is, if it is one.
-    pub(super) fn partition(&self, sys: &System) -> Result<Option<Partition>> {
+    pub(crate) fn partition(&self, sys: &System) -> Result<Option<Partition>> {
         let Some(number) = self.number(sys, "partition")? else { return Ok(None) };
         let Some(disk) = self.parent(sys)? else { return Ok(None) };
         Ok(Some(Partition { disk, number: u32::try_from(number)? }))
     }
 
     /// Its partitions.
-    pub(super) fn partitions(&self, sys: &System) -> Result<Vec<(u32, Self)>> {
+    pub(crate) fn partitions(&self, sys: &System) -> Result<Vec<(u32, Self)>> {
         let mut found = Vec::new();
         for name in sys.host().kernel_dir(Path::new("/sys/class/block"))?.unwrap_or_default() {
             let Some(device) = Self::named(sys, &name.to_string_lossy())? else { continue };
@@ -163,7 +163,7 @@ impl Device {
     }
 
     /// Whether it is a file that pretends to be a disk.
-    pub(super) fn is_loop(&self, sys: &System) -> Result<bool> {
+    pub(crate) fn is_loop(&self, sys: &System) -> Result<bool> {
         Ok(self.attribute(sys, "loop/backing_file")?.is_some())
     }
 
@@ -200,13 +200,13 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::system::Mode;
     use crate::testing::{FakeHost, Machine};
 
     /// A disk of so many sectors with partitions: number, first sector, sectors.
-    pub(in super::super) fn disk(host: &FakeHost, name: &str, sectors: u64, partitions: &[(u32, u64, u64)]) {
+    pub(crate) fn disk(host: &FakeHost, name: &str, sectors: u64, partitions: &[(u32, u64, u64)]) {
         host.kernel_file(&format!("/sys/class/block/{name}/size"), &format!("{sectors}\n"));
         host.kernel_link(&format!("/sys/class/block/{name}"), &format!("../../devices/pci0/block/{name}"));
         // The first disk has the minor numbers from 0 on, the second those from 16 on.
@@ -225,7 +225,7 @@ pub(super) mod tests {
     }
 
     /// What is mounted at `/` of a machine.
-    pub(in super::super) fn root(host: &FakeHost, kind: &str, source: &str, numbers: &str) {
+    pub(crate) fn root(host: &FakeHost, kind: &str, source: &str, numbers: &str) {
         host.kernel_file("/proc/self/mountinfo", &format!("22 1 {numbers} / / rw - {kind} {source} rw\n"));
     }
 

@@ -1,0 +1,3 @@
+//! Disks: what is mounted, which block devices there are, and what lies on them.
+
+pub(crate) mod devices;
