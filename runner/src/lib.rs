@@ -3,6 +3,7 @@
 //! A stage runs as the story of `stage.rs` tells: sources become texts, texts documents, documents a plan, and
 //! the plan a report.
 
+pub mod boot;
 pub mod builtin;
 pub mod command_line;
 pub mod commands;

@@ -1,20 +1,16 @@
 //! The story of a stage: sources, texts, documents, plan, report.
 
+use crate::boot::{self, Parameters};
 use crate::executor::execute;
 use crate::planner::{Plan, plan};
 use crate::report::{Report, StepReport, Texts};
 use crate::source::{Loaded, Place, Source, defaults, load};
 use cosette_plugins::System;
 use cosette_plugins::facts::Facts;
-use cosette_schema::{
-    Arguments, Diagnostic, Document, Findings, Origin, Severity, parse, parse_dot_notation,
-};
+use cosette_schema::{Diagnostic, Document, Findings, Origin, Severity, parse, parse_dot_notation};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Instant;
-
-/// Kernel arguments that name sources; the second is elemental's name for it.
-const SETUP: [&str; 2] = ["cos.setup", "elemental.setup"];
 
 /// Documents with their findings, and the texts that findings may point into.
 #[derive(Default)]
@@ -121,7 +117,7 @@ impl Prepared {
         sources.extend_from_slice(also);
         sources.extend(setup_sources(&cmdline, sys, &mut findings));
         let mut prepared = Documents::read(&sources, &Place::root(sys)).plan(stage);
-        let origin = Origin::new("kernel command line");
+        let origin = Origin::new(boot::ORIGIN);
         let mut dotted = Documents::dotted(&cmdline, &origin).plan(stage);
         prepared.plan.steps.append(&mut dotted.plan.steps);
         findings.append(&mut prepared.findings);
@@ -158,7 +154,7 @@ fn kernel_command_line(sys: &System, findings: &mut Vec<Diagnostic>) -> String {
     match sys.host().kernel_file(Path::new("/proc/cmdline")) {
         Ok(bytes) => String::from_utf8_lossy(&bytes.unwrap_or_default()).trim_end().to_owned(),
         Err(error) => {
-            let mut found = Findings::new(Origin::new("kernel command line"));
+            let mut found = Findings::new(Origin::new(boot::ORIGIN));
             found.warn(None, format!("cannot be read: {error:#}"));
             findings.extend(found.into_vec());
             String::new()
@@ -170,20 +166,18 @@ fn kernel_command_line(sys: &System, findings: &mut Vec<Diagnostic>) -> String {
 /// warning: the file system that holds it may be mounted in a later stage.
 fn setup_sources(cmdline: &str, sys: &System, findings: &mut Vec<Diagnostic>) -> Vec<Source> {
     let mut sources = Vec::new();
-    for argument in Arguments::parse(cmdline).iter() {
-        let value = argument.value.as_deref().unwrap_or_default();
-        if SETUP.contains(&argument.key.as_str()) && !value.is_empty() {
-            let source = Source::parse(value);
-            if let Source::Path(path) = &source
-                && matches!(sys.metadata(path), Ok(None))
-            {
-                let mut found = Findings::new(Origin::new("kernel command line"));
-                found.warn(argument.span, format!("`{value}`: there is no such file in this stage"));
-                findings.extend(found.into_vec());
-                continue;
-            }
-            sources.push(source);
+    // What is wrong with other parameters is said by those who act on them.
+    for (value, span) in Parameters::parse(cmdline).0.setup {
+        let source = Source::parse(&value);
+        if let Source::Path(path) = &source
+            && matches!(sys.metadata(path), Ok(None))
+        {
+            let mut found = Findings::new(Origin::new(boot::ORIGIN));
+            found.warn(span, format!("`{value}`: there is no such file in this stage"));
+            findings.extend(found.into_vec());
+            continue;
         }
+        sources.push(source);
     }
     sources
 }
