@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, under the project's own name and under those of its peers.
 
+use crate::init::Part;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -69,6 +70,11 @@ pub enum Command {
     Schema,
     /// Show how the stages of this boot went
     Status,
+    /// Make the tree of an image boot with cosette: units, documents, initramfs
+    ///
+    /// What is there already is left as it is: a second run changes nothing. In a Dockerfile it is `RUN cosette
+    /// init`, once kernel and dracut are installed.
+    Init(Init),
 }
 
 /// Arguments of `run`.
@@ -112,6 +118,17 @@ pub struct Sources {
     /// Files, directories, URLs (http, https, file), `-` for standard input, `builtin:` for the default set
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// What to leave out
+    #[arg(long, value_name = "PART", value_delimiter = ',')]
+    pub without: Vec<Part>,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 impl CommandLine {

@@ -109,8 +109,9 @@ impl System {
         remove().with_context(|| format!("cannot remove {}", path.display()))
     }
 
-    /// Gives a thing the name of another in the same directory, where nothing may stand but an empty directory. It
-    /// is no effect: it is how something that was made aside is there all at once.
+    /// Gives a thing the name of another in the same directory, in the place of a file if it is one; else nothing may
+    /// stand there but an empty directory. It is no effect: it is how something that was made aside is there all at
+    /// once.
     pub fn take_place(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> Result<()> {
         let (from, to) = (absolute(from.as_ref()), absolute(to.as_ref()));
         let rename = || -> Result<()> {

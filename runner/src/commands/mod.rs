@@ -1,6 +1,7 @@
 //! The commands, and what they share: where output goes and which exit status tells what.
 
 mod check;
+mod init;
 mod plan;
 mod run;
 mod schema;
@@ -42,6 +43,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Check(arguments) => check::check(&options, &arguments),
         Command::Schema => schema::schema(),
         Command::Status => status::status(&options),
+        Command::Init(arguments) => init::init(&options, &arguments),
     }
 }
 

@@ -114,6 +114,17 @@ pub struct EffectReport {
 }
 
 impl EffectReport {
+    /// What a plugin, or a part of `cosette init`, did.
+    pub fn new(plugin: &str, effect: Effect) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            action: effect.action.as_str().to_owned(),
+            target: effect.target,
+            changed: effect.changed,
+            diff: effect.diff,
+        }
+    }
+
     /// Whether it was done to the running kernel.
     pub fn is_of_kernel(&self) -> bool {
         [Action::SetKernelParameter, Action::LoadModule].iter().any(|action| self.action == action.as_str())
@@ -182,13 +193,7 @@ impl StepReport {
 
     /// Records what a plugin did.
     pub fn add_effects(&mut self, plugin: &str, effects: Vec<Effect>) {
-        self.effects.extend(effects.into_iter().map(|effect| EffectReport {
-            plugin: plugin.to_owned(),
-            action: effect.action.as_str().to_owned(),
-            target: effect.target,
-            changed: effect.changed,
-            diff: effect.diff,
-        }));
+        self.effects.extend(effects.into_iter().map(|effect| EffectReport::new(plugin, effect)));
     }
 
     /// Records what was found, errors and warnings apart. An error makes the step a failed one.

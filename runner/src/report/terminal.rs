@@ -2,6 +2,7 @@
 
 use super::snippet::plain;
 use super::{EffectReport, Outcome, Report, StepReport};
+use crate::init::PartReport;
 use anstyle::{AnsiColor, Style};
 use cosette_plugins::effect::Diff;
 use cosette_plugins::system::Mode;
@@ -45,15 +46,7 @@ impl<W: Write> Terminal<W> {
     pub fn step(&mut self, step: &StepReport) -> io::Result<()> {
         let failed = step.outcome == Outcome::Failed;
         if self.detail > 0 || failed {
-            let (style, word) = match step.outcome {
-                Outcome::Failed => (FAILED, "failed"),
-                Outcome::Skipped => (QUIET, "skipped"),
-                Outcome::Unknown => (WARNED, "unknown"),
-                Outcome::Applied if step.changed() == 0 => (QUIET, "unchanged"),
-                Outcome::Applied if self.planned => (APPLIED, "would run"),
-                Outcome::Applied => (APPLIED, "applied"),
-            };
-            let word = self.paint(style, &format!("{word:<9}"));
+            let word = self.outcome(step.outcome, step.changed());
             let name = step.name.as_deref().unwrap_or("(no name)");
             let place = self.paint(QUIET, &format!("{}:{}", step.document, step.line));
             writeln!(self.out, "{word} {name}  {place}")?;
@@ -61,16 +54,56 @@ impl<W: Write> Terminal<W> {
         if let Some(reason) = step.reason.as_ref().filter(|_| self.detail > 0 || failed) {
             writeln!(self.out, "          {reason}")?;
         }
-        for effect in &step.effects {
-            if self.detail > 1 || self.detail == 1 && effect.changed {
-                self.effect(effect)?;
-            }
-        }
+        self.effects(&step.effects)?;
         for finding in step.errors.iter().chain(&step.warnings) {
             let style = if finding.severity == "error" { FAILED } else { WARNED };
             for (at, line) in plain(finding).lines().enumerate() {
                 let line = if at == 0 { self.paint(style, line) } else { format!("  {line}") };
                 writeln!(self.out, "          {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One part of `cosette init`, with what it changed and what went wrong.
+    pub fn part(&mut self, part: &PartReport) -> io::Result<()> {
+        if self.detail > 0 || part.outcome == Outcome::Failed {
+            let word = self.outcome(part.outcome, part.changed());
+            writeln!(self.out, "{word} {}", part.part)?;
+        }
+        self.effects(&part.effects)?;
+        let errors = part.errors.iter().map(|text| (FAILED, "error", text));
+        let warnings = part.warnings.iter().map(|text| (WARNED, "warning", text));
+        for (style, severity, text) in errors.chain(warnings.filter(|_| self.detail > 0)) {
+            for (at, line) in text.lines().enumerate() {
+                let line = printable(line);
+                let line = if at == 0 {
+                    self.paint(style, &format!("{severity}: {line}"))
+                } else {
+                    format!("  {line}")
+                };
+                writeln!(self.out, "          {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self, outcome: Outcome, changed: usize) -> String {
+        let (style, word) = match outcome {
+            Outcome::Failed => (FAILED, "failed"),
+            Outcome::Skipped => (QUIET, "skipped"),
+            Outcome::Unknown => (WARNED, "unknown"),
+            Outcome::Applied if changed == 0 => (QUIET, "unchanged"),
+            Outcome::Applied if self.planned => (APPLIED, "would run"),
+            Outcome::Applied => (APPLIED, "applied"),
+        };
+        self.paint(style, &format!("{word:<9}"))
+    }
+
+    fn effects(&mut self, effects: &[EffectReport]) -> io::Result<()> {
+        for effect in effects {
+            if self.detail > 1 || self.detail == 1 && effect.changed {
+                self.effect(effect)?;
             }
         }
         Ok(())
