@@ -75,6 +75,9 @@ pub enum Command {
     /// What is there already is left as it is: a second run changes nothing. In a Dockerfile it is `RUN cosette
     /// init`, once kernel and dracut are installed.
     Init(Init),
+    /// Write the units of this boot, called by systemd under another name.
+    #[command(skip)]
+    Generate(Generate),
 }
 
 /// Arguments of `run`.
@@ -133,12 +136,16 @@ pub struct Init {
 
 impl CommandLine {
     /// Reads arguments. The name of the program decides whose arguments they are: `yip`, `cos-setup` and
-    /// `elemental` are understood beside our own.
+    /// `elemental` are understood beside our own, and systemd calls `cosette-generator`.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
         let arguments: Vec<OsString> = arguments.into_iter().collect();
         let program =
             arguments.first().map(Path::new).and_then(Path::file_name).and_then(|name| name.to_str());
         match program {
+            Some("cosette-generator") => Generate::try_parse_from(arguments).map(|generate| Self {
+                options: options(false, false),
+                command: Command::Generate(generate),
+            }),
             Some("yip") => Yip::try_parse_from(arguments).map(Yip::translate),
             Some("cos-setup") => CosSetup::try_parse_from(arguments).map(CosSetup::translate),
             Some("elemental") => Elemental::try_parse_from(arguments).map(Elemental::translate),
@@ -170,6 +177,21 @@ impl Selection {
             (None, []) => Err("name a stage".to_owned()),
         }
     }
+}
+
+/// Writes units for this boot. systemd calls it, by the rules of systemd.generator(7).
+#[derive(Debug, Parser)]
+#[command(name = "cosette-generator", version, max_term_width = 100)]
+pub struct Generate {
+    /// The directory for units that come after those of the administrator
+    #[arg(value_name = "NORMAL")]
+    pub normal: PathBuf,
+    /// The directory for units that come before all others: the one that is used
+    #[arg(value_name = "EARLY")]
+    pub early: PathBuf,
+    /// The directory for units that come after all others
+    #[arg(value_name = "LATE")]
+    pub late: PathBuf,
 }
 
 /// The options of a peer have no equal here; these are ours.
@@ -290,6 +312,7 @@ mod tests {
         CommandLine::command().debug_assert();
         Yip::command().debug_assert();
         CosSetup::command().debug_assert();
+        Generate::command().debug_assert();
         Elemental::command().debug_assert();
     }
 
@@ -319,6 +342,15 @@ mod tests {
             panic!()
         };
         assert_eq!(apply.stage, "x");
+    }
+
+    #[test]
+    fn systemd_gives_the_generator_three_directories() {
+        let line = read("/usr/lib/systemd/system-generators/cosette-generator /n /e /l").unwrap();
+        let Command::Generate(generate) = line.command else { panic!() };
+        assert_eq!((&*generate.early, &*generate.late), (Path::new("/e"), Path::new("/l")));
+        assert!(read("cosette-generator /n").is_err());
+        assert!(read("cosette generate /n /e /l").is_err());
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod builtin;
 pub mod command_line;
 pub mod commands;
 pub mod executor;
+pub mod generator;
 pub mod init;
 pub mod planner;
 pub mod report;

@@ -46,6 +46,9 @@ pub trait Host {
         bail!("there is no systemd to be asked here")
     }
 
+    /// Says something in the log of the kernel, where there is no other yet: on one line, and as well as it goes.
+    fn log_to_kernel(&self, _line: &str) {}
+
     /// The first bytes of a block device, at most so many.
     fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>>;
 

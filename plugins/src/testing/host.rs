@@ -43,6 +43,7 @@ struct State {
     /// The client with these settings, once something was fetched.
     client: Option<Client>,
     pauses: Vec<Duration>,
+    log: Vec<String>,
     systemd: Option<(PathBuf, Limits)>,
 }
 
@@ -141,6 +142,11 @@ impl FakeHost {
         std::mem::take(&mut self.state().pauses)
     }
 
+    /// What was said in the log of the kernel since the last call.
+    pub fn take_log(&self) -> Vec<String> {
+        std::mem::take(&mut self.state().log)
+    }
+
     /// The commands since the last call: the line of a shell command, the words of others.
     pub fn take_commands(&self) -> Vec<String> {
         std::mem::take(&mut self.state().commands)
@@ -194,6 +200,10 @@ impl Host for FakeHost {
     fn set_hostname(&self, name: &str) -> Result<()> {
         self.state().hostname = name.to_owned();
         Ok(())
+    }
+
+    fn log_to_kernel(&self, line: &str) {
+        self.state().log.push(line.to_owned());
     }
 
     fn kernel_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {

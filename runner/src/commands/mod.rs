@@ -9,6 +9,7 @@ mod status;
 mod try_stage;
 
 use crate::command_line::{Colour, Command, CommandLine, Options};
+use crate::generator::generate;
 use crate::report::{Report, Terminal, Texts, excerpt, plain};
 use crate::source::{DEFAULT_DIRECTORIES, Place, Source};
 use crate::stage::{Documents, Prepared};
@@ -44,6 +45,9 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Schema => schema::schema(),
         Command::Status => status::status(&options),
         Command::Init(arguments) => init::init(&options, &arguments),
+        Command::Generate(arguments) => {
+            generate(&options.system(Mode::Plan)?, &arguments.early).map(|()| status_of::DONE)
+        }
     }
 }
 
