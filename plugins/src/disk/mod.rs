@@ -1,3 +1,11 @@
 //! Disks: what is mounted, which block devices there are, and what lies on them.
 
+#[allow(dead_code, reason = "the key that uses it comes next")]
+mod bytes;
 pub(crate) mod devices;
+#[allow(dead_code, reason = "the key that uses it comes next")]
+pub(crate) mod gpt;
+#[cfg(test)]
+mod programs;
+#[allow(dead_code, reason = "the key that uses it comes next")]
+pub(crate) mod types;

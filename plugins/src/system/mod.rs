@@ -5,6 +5,7 @@
 
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests look at files from outside"))]
 
+mod block;
 mod cause;
 mod change;
 mod command;
@@ -36,6 +37,7 @@ mod tree;
 mod unpack;
 mod write;
 
+pub use block::{Disk, ReadAt};
 pub use command::{Command, Interrupted, NoChroot, NoProgram, Output, TooSlow};
 pub use file::File;
 pub use host::Host;
