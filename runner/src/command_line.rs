@@ -70,6 +70,8 @@ pub enum Command {
     Schema,
     /// Show how the stages of this boot went
     Status,
+    /// Show what took the stages of this boot longest, and how much of that were programs
+    Blame,
     /// Make the tree of an image boot with cosette: units, documents, initramfs
     ///
     /// What is there already is left as it is: a second run changes nothing. In a Dockerfile it is `RUN cosette

@@ -17,7 +17,7 @@ use std::time::Instant;
 pub fn execute(plan: Plan, sys: &System, facts: &Facts, mut observe: impl FnMut(StepReport)) {
     let mut stopped = false;
     for planned in plan.steps {
-        let begun = Instant::now();
+        let (begun, programs) = (Instant::now(), sys.time_of_programs());
         let mut report = if stopped || stop_requested() {
             stopped = true;
             not_run(&planned)
@@ -26,6 +26,7 @@ pub fn execute(plan: Plan, sys: &System, facts: &Facts, mut observe: impl FnMut(
         };
         stopped |= report.interrupted;
         report.duration_ms = milliseconds(begun.elapsed());
+        report.programs_ms = milliseconds(sys.time_of_programs() - programs);
         observe(report);
     }
 }

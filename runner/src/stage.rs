@@ -13,7 +13,6 @@ use std::path::Path;
 use std::time::Instant;
 
 /// Documents with their findings, and the texts that findings may point into.
-#[derive(Default)]
 pub struct Documents {
     /// What could be understood, in order.
     pub documents: Vec<Document>,
@@ -21,6 +20,8 @@ pub struct Documents {
     pub findings: Vec<Diagnostic>,
     /// The texts.
     pub texts: Texts,
+    /// When the first was to be read.
+    begun: Instant,
 }
 
 /// Steps in order with everything that was found on the way to them.
@@ -35,13 +36,23 @@ pub struct Prepared {
     pub texts: Texts,
     /// The number of documents that were read.
     pub sources: usize,
+    /// When the first was to be read: the stage began then.
+    begun: Instant,
+}
+
+/// None yet.
+impl Default for Documents {
+    fn default() -> Self {
+        Self { documents: Vec::new(), findings: Vec::new(), texts: Texts::default(), begun: Instant::now() }
+    }
 }
 
 impl Documents {
     /// Reads sources; paths are those of `place`.
     pub fn read(sources: &[Source], place: &Place) -> Self {
+        let mut documents = Self::default();
         let (loaded, findings) = load(sources, place);
-        let mut documents = Self { findings, ..Self::default() };
+        documents.findings = findings;
         for Loaded { origin, text } in loaded {
             let (document, findings) = parse(&text, &origin);
             documents.add(document, findings, text);
@@ -51,8 +62,9 @@ impl Documents {
 
     /// Reads sources that hold dot notation.
     pub fn read_dotted(sources: &[Source], place: &Place) -> Self {
+        let mut documents = Self::default();
         let (loaded, findings) = load(sources, place);
-        let mut documents = Self { findings, ..Self::default() };
+        documents.findings = findings;
         for Loaded { origin, text } in loaded {
             let (document, findings) = parse_dot_notation(&text, &origin);
             documents.add(document, findings, text);
@@ -103,7 +115,7 @@ impl Documents {
         let mut plan = plan(stage, self.documents);
         let mut findings = self.findings;
         findings.append(&mut plan.findings);
-        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts, sources }
+        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts, sources, begun: self.begun }
     }
 }
 
@@ -111,6 +123,7 @@ impl Prepared {
     /// Everything that `run STAGE` runs: the default directories of the root and what `cos.setup=` names on
     /// the kernel command line, then the dot notation of the kernel command line (elemental's order).
     pub fn defaults(stage: &str, also: &[Source], sys: &System) -> Self {
+        let begun = Instant::now();
         let mut findings = Vec::new();
         let cmdline = kernel_command_line(sys, &mut findings);
         let mut sources = defaults(sys);
@@ -122,7 +135,7 @@ impl Prepared {
         prepared.plan.steps.append(&mut dotted.plan.steps);
         findings.append(&mut prepared.findings);
         findings.append(&mut dotted.findings);
-        Self { findings, ..prepared }
+        Self { findings, begun, ..prepared }
     }
 
     /// Whether there is nothing to run, and the reason is that no document is valid.
@@ -133,7 +146,6 @@ impl Prepared {
 
     /// Runs the steps and gives each report to `observe`, then returns the whole.
     pub fn execute(self, sys: &System, mut observe: impl FnMut(&StepReport)) -> Report {
-        let begun = Instant::now();
         let mut report = Report::new(&self.stage, sys.host().now(), &self.findings);
         let facts = Facts::new(sys);
         execute(self.plan, sys, &facts, |step| {
@@ -145,7 +157,7 @@ impl Prepared {
             findings.error(None, format!("{error:#}"));
             report.add_findings(&findings.into_vec());
         }
-        report.ended(begun.elapsed());
+        report.ended(self.begun.elapsed(), sys.time_of_programs());
         report
     }
 }

@@ -63,6 +63,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tree::{Dir, Tree};
 
 /// Whether changes happen.
@@ -171,9 +172,19 @@ impl System {
     pub fn ask(&self, command: &Command) -> Result<Option<Output>> {
         let output = match self.mode() {
             Mode::Plan => Ok(None),
-            Mode::Apply => self.tree.host.run(&self.absolute, command).map(Some),
+            Mode::Apply => {
+                let begun = Instant::now();
+                let output = self.tree.host.run(&self.absolute, command);
+                self.tree.programs.set(self.tree.programs.get() + begun.elapsed());
+                output.map(Some)
+            }
         };
         output.map_err(|error| self.missing_shell(error, command))
+    }
+
+    /// How long programs were waited for so far, in this tree and in those below it.
+    pub fn time_of_programs(&self) -> Duration {
+        self.tree.programs.get()
     }
 
     /// Runs a command inside the root and waits for it. In plan mode nothing runs and `None` is returned.

@@ -281,7 +281,9 @@ fn explain(error: &std::io::Error, root: &Path, command: &Command) -> anyhow::Er
 mod tests {
     use super::*;
     use crate::system::scratch::{Mounted, Scratch, is_root};
+    use crate::system::{Live, Mode, System};
     use nix::sys::signal::{SigSet, SigmaskHow};
+    use std::sync::Arc;
 
     fn here(line: &str) -> Output {
         run(Path::new("/"), &Command::shell("test", line), &Request::new(), GRACE).unwrap()
@@ -298,6 +300,16 @@ mod tests {
         assert_eq!(text(&output.tail), "out\nerr\nend");
         assert_eq!(here("kill -9 $$").status, 137);
         assert!(here("true").success());
+    }
+
+    #[test]
+    fn a_system_knows_how_long_its_programs_were_waited_for() {
+        let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
+        assert_eq!(sys.time_of_programs(), Duration::ZERO);
+        for _ in 0..2 {
+            sys.ask(&Command::shell("test", "sleep 0.1")).unwrap();
+        }
+        assert!(sys.time_of_programs() >= Duration::from_millis(200));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{Host, Kind, Metadata, Mode, Owner};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{FileStat, Mode as Bits, fstat, fstatat};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Files larger than this are not read.
 pub(super) const READ_LIMIT: u64 = 64 << 20;
@@ -39,6 +40,8 @@ pub(super) struct Tree {
     pub(super) touched: RefCell<Touched>,
     /// Devices, and whether their files are the kernel's own.
     pub(super) kernel: RefCell<Vec<(u64, bool)>>,
+    /// How long programs were waited for.
+    pub(super) programs: Cell<Duration>,
 }
 
 /// A directory that was reached.
@@ -105,6 +108,7 @@ impl Tree {
             names: Names::default(),
             touched: RefCell::default(),
             kernel: RefCell::default(),
+            programs: Cell::default(),
         }
     }
 

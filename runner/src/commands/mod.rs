@@ -1,5 +1,6 @@
 //! The commands, and what they share: where output goes and which exit status tells what.
 
+mod blame;
 mod check;
 mod init;
 mod plan;
@@ -44,6 +45,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Check(arguments) => check::check(&options, &arguments),
         Command::Schema => schema::schema(),
         Command::Status => status::status(&options),
+        Command::Blame => blame::blame(&options),
         Command::Init(arguments) => init::init(&options, &arguments),
         Command::Generate(arguments) => {
             generate(&options.system(Mode::Plan)?, &arguments.early).map(|()| status_of::DONE)

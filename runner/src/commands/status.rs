@@ -18,7 +18,7 @@ pub(super) fn status(options: &Options) -> Result<u8> {
     if options.json {
         print_json(&reports)?;
     } else if reports.is_empty() {
-        let _ = writeln!(stdout(), "no stage has run since boot, or its report is not readable by you");
+        let _ = writeln!(stdout(), "{}", store::NONE);
     } else {
         let mut terminal = options.terminal(Mode::Apply);
         for finding in reports.iter().flat_map(|report| &report.diagnostics) {

@@ -26,8 +26,10 @@ pub struct Report {
     pub result: Outcome,
     /// When it began: RFC 3339, in UTC.
     pub started: String,
-    /// How long it took, in milliseconds.
+    /// How long it took, in milliseconds, from before the documents were read.
     pub duration_ms: f64,
+    /// How long of that programs were waited for, such as those of `commands` and `if`.
+    pub programs_ms: f64,
     /// The numbers.
     pub summary: Summary,
     /// What was found in the documents: everything but the errors of steps, which stand there.
@@ -82,6 +84,8 @@ pub struct StepReport {
     pub reason: Option<String>,
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
+    /// How long of that programs were waited for.
+    pub programs_ms: f64,
     /// What was done or found to be so.
     pub effects: Vec<EffectReport>,
     /// What went wrong.
@@ -183,6 +187,7 @@ impl StepReport {
             outcome: Outcome::Applied,
             reason: None,
             duration_ms: 0.0,
+            programs_ms: 0.0,
             effects: Vec::new(),
             errors: Vec::new(),
             warnings: Vec::new(),
@@ -223,15 +228,17 @@ impl Report {
             result: if failed { Outcome::Failed } else { Outcome::Applied },
             started: humantime::format_rfc3339_millis(started).to_string(),
             duration_ms: 0.0,
+            programs_ms: 0.0,
             summary: Summary::default(),
             diagnostics: diagnostics.iter().map(Finding::from).collect(),
             steps: Vec::new(),
         }
     }
 
-    /// Sets how long the stage took.
-    pub fn ended(&mut self, duration: Duration) {
+    /// Sets how long the stage took, and how long of that programs were waited for.
+    pub fn ended(&mut self, duration: Duration, programs: Duration) {
         self.duration_ms = milliseconds(duration);
+        self.programs_ms = milliseconds(programs);
     }
 
     /// Adds findings that belong to no step.

@@ -8,6 +8,9 @@ use cosette_plugins::system::File;
 /// The directory of the reports. It is made anew at each boot, as all of `/run`.
 pub const DIRECTORY: &str = "/run/cosette";
 
+/// What is said when there is no report to be read.
+pub const NONE: &str = "no stage has run since boot, or its report is not readable by you";
+
 /// Keeps a report, in the place of an earlier one of the same stage. Only root may read it: paths and errors
 /// tell more about a machine than everybody needs to know.
 pub fn save(report: &Report, sys: &System) -> Result<()> {

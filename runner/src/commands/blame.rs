@@ -1,0 +1,156 @@
+//! `cosette blame`: what took the stages of this boot longest.
+
+use super::{print_json, status_of};
+use crate::command_line::Options;
+use crate::report::{Report, store};
+use anyhow::Result;
+use cosette_plugins::system::Mode;
+use serde::Serialize;
+use std::io::{self, Write, stderr, stdout};
+
+/// As many are shown unless more was asked for.
+const SHOWN: usize = 20;
+
+/// What a boot spent on the stages.
+#[derive(Debug, Serialize)]
+struct Blame<'a> {
+    /// All stages together, in milliseconds.
+    duration_ms: f64,
+    /// How long of that programs were waited for: the rest is cosette's own time.
+    programs_ms: f64,
+    /// The slowest first.
+    steps: Vec<Share<'a>>,
+}
+
+/// A step; or, without a document, what a stage spent beside its steps.
+#[derive(Debug, Serialize)]
+struct Share<'a> {
+    duration_ms: f64,
+    programs_ms: f64,
+    stage: &'a str,
+    name: Option<&'a str>,
+    document: Option<&'a str>,
+    line: Option<u32>,
+}
+
+/// Shows the slowest steps of the reports of this boot.
+pub(super) fn blame(options: &Options) -> Result<u8> {
+    let sys = options.system(Mode::Plan)?;
+    let (reports, errors) = store::load(&sys)?;
+    for error in &errors {
+        let _ = writeln!(stderr(), "warning: {error:#}");
+    }
+    let blame = Blame::of(&reports);
+    if options.json {
+        print_json(&blame)?;
+    } else if reports.is_empty() {
+        let _ = writeln!(stdout(), "{}", store::NONE);
+    } else {
+        let shown = if options.detail() > 1 { usize::MAX } else { SHOWN };
+        // A reader may have seen enough.
+        let _ = blame.print(&mut stdout().lock(), shown);
+    }
+    Ok(status_of::DONE)
+}
+
+impl<'a> Blame<'a> {
+    fn of(reports: &'a [Report]) -> Self {
+        let mut steps = Vec::new();
+        for report in reports {
+            let mut rest = (report.duration_ms, report.programs_ms);
+            for step in &report.steps {
+                rest = (rest.0 - step.duration_ms, rest.1 - step.programs_ms);
+                steps.push(Share {
+                    duration_ms: step.duration_ms,
+                    programs_ms: step.programs_ms,
+                    stage: &step.stage,
+                    name: step.name.as_deref(),
+                    document: Some(&step.document),
+                    line: Some(step.line),
+                });
+            }
+            let (duration_ms, programs_ms) = (rounded(rest.0), rounded(rest.1));
+            steps.push(Share {
+                duration_ms,
+                programs_ms,
+                stage: &report.stage,
+                name: None,
+                document: None,
+                line: None,
+            });
+        }
+        steps.sort_by(|one, other| other.duration_ms.total_cmp(&one.duration_ms));
+        Self {
+            duration_ms: rounded(reports.iter().map(|report| report.duration_ms).sum()),
+            programs_ms: rounded(reports.iter().map(|report| report.programs_ms).sum()),
+            steps,
+        }
+    }
+
+    fn print(&self, out: &mut impl Write, shown: usize) -> io::Result<()> {
+        writeln!(out, "{:>10} {:>10}", "ms", "programs")?;
+        for share in self.steps.iter().take(shown) {
+            write!(out, "{:>10.1} {:>10.1}  {:<17}", share.duration_ms, share.programs_ms, share.stage)?;
+            match (share.document, share.line) {
+                (Some(document), Some(line)) => {
+                    writeln!(out, " {}  {document}:{line}", share.name.unwrap_or("(no name)"))?;
+                }
+                _ => writeln!(out, " (reading documents, ordering steps, writing to disk)")?,
+            }
+        }
+        if let Some(left) = self.steps.len().checked_sub(shown).filter(|left| *left > 0) {
+            writeln!(out, "{left} more are quicker; -v shows them")?;
+        }
+        let (all, programs) = (self.duration_ms, self.programs_ms);
+        writeln!(out, "{all:.1} ms in all: {programs:.1} ms in programs, {:.1} ms in cosette", all - programs)
+    }
+}
+
+/// Sums of milliseconds with three digits behind the point again, and no negative remainder of rounding.
+fn rounded(milliseconds: f64) -> f64 {
+    (milliseconds * 1e3).round().max(0.0) / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn reports() -> Vec<Report> {
+        let step = |name: &str, line: u32, duration: f64, programs: f64| {
+            json!({"name": name, "document": "/oem/a.yaml", "line": line, "stage": "boot.after",
+                "outcome": "applied", "reason": null, "duration_ms": duration, "programs_ms": programs,
+                "effects": [], "errors": []})
+        };
+        let summary = json!({"steps": 2, "applied": 2, "skipped": 0, "failed": 0, "changed": 0});
+        let report = json!({"stage": "boot", "result": "applied", "started": "2026-01-01T00:00:00Z",
+            "duration_ms": 12.5, "programs_ms": 8.0, "summary": summary, "diagnostics": [],
+            "steps": [step("quick", 3, 0.5, 0.0), step("slow", 9, 10.0, 8.0)]});
+        vec![serde_json::from_value(report).unwrap()]
+    }
+
+    #[test]
+    fn the_slowest_comes_first_and_what_no_step_spent_is_the_stages_own() {
+        let mut text = Vec::new();
+        Blame::of(&reports()).print(&mut text, 2).unwrap();
+        let expected = "
+        ms   programs
+      10.0        8.0  boot.after        slow  /oem/a.yaml:9
+       2.0        0.0  boot              (reading documents, ordering steps, writing to disk)
+1 more are quicker; -v shows them
+12.5 ms in all: 8.0 ms in programs, 4.5 ms in cosette
+";
+        assert_eq!(String::from_utf8(text).unwrap(), &expected[1..]);
+    }
+
+    #[test]
+    fn as_json_it_has_all_steps_and_the_sums() {
+        let reports = reports();
+        let json = serde_json::to_value(Blame::of(&reports)).unwrap();
+        assert_eq!((&json["duration_ms"], &json["programs_ms"]), (&json!(12.5), &json!(8.0)));
+        let last = &json["steps"][2];
+        assert_eq!(last["name"], "quick");
+        assert_eq!((&last["document"], &last["line"]), (&json!("/oem/a.yaml"), &json!(3)));
+        assert_eq!(json["steps"][1]["document"], json!(null));
+    }
+}
