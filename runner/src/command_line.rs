@@ -74,8 +74,8 @@ pub enum Command {
     Blame,
     /// Make the tree of an image boot with cosette: units, documents, initramfs
     ///
-    /// What is there already is left as it is: a second run changes nothing. In a Dockerfile it is `RUN cosette
-    /// init`, once kernel and dracut are installed.
+    /// Units and initramfs are brought up to date, documents and programs that are there stay, and a second run
+    /// changes nothing. In a Dockerfile it is `RUN cosette init`, once kernel and dracut are installed.
     Init(Init),
     /// Write the units of this boot, called by systemd under another name.
     #[command(skip)]

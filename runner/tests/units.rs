@@ -79,6 +79,19 @@ impl Root {
 }
 
 #[test]
+fn shellcheck_has_nothing_against_the_module_for_dracut() {
+    let module = Path::new(env!("CARGO_MANIFEST_DIR")).join("../units/dracut/90cosette");
+    for script in ["module-setup.sh", "image-is-root.sh"] {
+        let Ok(output) = Command::new("shellcheck").arg(module.join(script)).output() else {
+            let _ =
+                writeln!(std::io::stderr(), "SKIPPED: shellcheck of the module for dracut: it is missing");
+            return;
+        };
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
 fn systemd_has_nothing_against_the_units_of_the_system() {
     let Some(root) = Root::new() else { return };
     let names = [
