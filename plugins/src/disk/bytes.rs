@@ -17,6 +17,18 @@ pub(super) fn le64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(part(bytes, at))
 }
 
+pub(super) fn be16(bytes: &[u8], at: usize) -> u16 {
+    u16::from_be_bytes(part(bytes, at))
+}
+
+pub(super) fn be32(bytes: &[u8], at: usize) -> u32 {
+    u32::from_be_bytes(part(bytes, at))
+}
+
+pub(super) fn be64(bytes: &[u8], at: usize) -> u64 {
+    u64::from_be_bytes(part(bytes, at))
+}
+
 /// Sixteen bytes: a GUID.
 pub(super) fn sixteen(bytes: &[u8], at: usize) -> [u8; 16] {
     part(bytes, at)

@@ -8,4 +8,6 @@ pub(crate) mod gpt;
 #[cfg(test)]
 mod programs;
 #[allow(dead_code, reason = "the key that uses it comes next")]
+pub(crate) mod superblock;
+#[allow(dead_code, reason = "the key that uses it comes next")]
 pub(crate) mod types;

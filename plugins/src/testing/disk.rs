@@ -1,6 +1,7 @@
 //! A disk in memory that remembers what was written to it, and at what time the power would fail.
 
 use crate::disk::gpt::{self, Found};
+use crate::disk::superblock;
 use crate::system::{Disk, ReadAt};
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
@@ -226,5 +227,13 @@ pub fn mend_gpt(disk: &FakeDisk) {
     let end = disk.bytes() / u64::from(disk.sector_size()) - 1;
     for sector in [1, end] {
         disk.put(sector, gpt::mended(disk, disk.get(sector), sector));
+    }
+}
+
+/// Looks what is on a disk of any content.
+pub fn probe_disk(disk: &FakeDisk) {
+    let bytes = disk.bytes();
+    for (start, length) in [(0, bytes), (512, bytes - 512), (0, bytes / 2)] {
+        let _ = superblock::probe(disk, start, length);
     }
 }

@@ -21,7 +21,7 @@ mod view;
 
 pub use archive::{LayoutBuilder, TarBuilder, TarEntry, gzip, unpack_layers};
 pub use certificates::{Authority, Identity};
-pub use disk::{FakeDisk, Operation, PartitionCall, mend_gpt, reread_gpt};
+pub use disk::{FakeDisk, Operation, PartitionCall, mend_gpt, probe_disk, reread_gpt};
 pub use example::{check_example, documentation};
 pub use host::FakeHost;
 pub use json::json;
