@@ -91,6 +91,44 @@ fn shellcheck_has_nothing_against_the_module_for_dracut() {
     }
 }
 
+/// What dracut defines for its hooks, as far as ours uses it; the arguments are words of `$CMDLINE`.
+const DRACUT: &str = r#"
+getarg() { case " $CMDLINE " in *" ${1%=}="*) echo value ;; *) return 1 ;; esac; }
+getargbool() { case " $CMDLINE " in *" $2 "* | *" $2=1 "*) return 0 ;; *) return 1 ;; esac; }
+label_uuid_to_dev() { echo "/dev/disk/by-label/${1#LABEL=}"; }
+str_replace() { printf %s "$1" | sed 's,/,\\x2f,g'; }
+"#;
+
+#[test]
+fn dracut_does_not_wait_for_a_device_that_only_the_image_brings() {
+    let hook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../units/dracut/90cosette/image-is-root.sh");
+    for (cmdline, waits) in [
+        ("cos-img/filename=/cOS/active.img", false),
+        ("elemental.image=/cOS/active.img", false),
+        ("cos-img/filename=/cOS/active.img rd.cos.disable=0", false),
+        ("cos-img/filename=/cOS/active.img rd.cos.disable", true),
+        ("cos-img/filename=/cOS/active.img elemental.disable=1", true),
+        ("quiet", true),
+    ] {
+        let hooks = tempfile::tempdir().unwrap();
+        let wait = |label: &str| {
+            hooks
+                .path()
+                .join(format!("initqueue/finished/devexists-\\x2fdev\\x2fdisk\\x2fby-label\\x2f{label}.sh"))
+        };
+        std::fs::create_dir_all(hooks.path().join("initqueue/finished")).unwrap();
+        for label in ["COS_ACTIVE", "OTHER"] {
+            std::fs::write(wait(label), "").unwrap();
+        }
+        let script = format!("{DRACUT}\n. {}\n[ \"${{rootok-}}\" != 1 ]", hook.display());
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", &script]).env("CMDLINE", cmdline).env("hookdir", hooks.path());
+        let status = shell.env("root", "LABEL=COS_ACTIVE").status().unwrap();
+        assert_eq!((wait("COS_ACTIVE").exists(), status.success()), (waits, waits), "{cmdline}");
+        assert!(wait("OTHER").exists(), "{cmdline}");
+    }
+}
+
 #[test]
 fn systemd_has_nothing_against_the_units_of_the_system() {
     let Some(root) = Root::new() else { return };

@@ -22,7 +22,7 @@ const OEM: &str = "/system/oem";
 pub enum Part {
     /// This program, as /usr/bin/cosette, if there is none
     Binary,
-    /// The units of systemd for the stages, enabled
+    /// The units of systemd for the stages, enabled, and /oem to mount at
     Units,
     /// The default set of documents, in /system/oem; what is there stays
     Oem,
@@ -57,6 +57,8 @@ impl Part {
             Self::Units => {
                 write_all(sys, UNITS, findings);
                 enable(sys, findings);
+                // The root is read-only when something shall be mounted there.
+                findings.attempt(sys.create_dir("/oem", None, None));
                 Ok(())
             }
             Self::Oem => {
