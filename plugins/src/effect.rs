@@ -72,6 +72,8 @@ pub enum Action {
     Send,
     /// An image was unpacked into a directory.
     Unpack,
+    /// Something was mounted.
+    Mount,
 }
 
 impl Action {
@@ -97,6 +99,7 @@ impl Action {
             Self::Systemd => "systemd",
             Self::Send => "send",
             Self::Unpack => "unpack",
+            Self::Mount => "mount",
         }
     }
 }

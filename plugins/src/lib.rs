@@ -10,7 +10,7 @@ mod command_output;
 pub mod conditions;
 pub mod context;
 mod datasource;
-mod disk;
+pub mod disk;
 pub mod effect;
 pub mod env_file;
 pub mod facts;

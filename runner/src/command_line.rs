@@ -68,6 +68,11 @@ pub enum Command {
     Check(Sources),
     /// Print the JSON Schema of stage documents and cloud-configs, for editors
     Schema,
+    /// Lay volumes, overlays and persistent directories over the root file system, in the initramfs
+    ///
+    /// What is mounted is said by the variables in /run/cos/cos-layout.env, which the stage `rootfs` writes, and by
+    /// `rd.cos.…=` on the kernel command line. The report is kept for `cosette status`.
+    Mount(Mount),
     /// Show how the stages of this boot went
     Status,
     /// Show what took the stages of this boot longest, and how much of that were programs
@@ -115,6 +120,17 @@ pub struct Selection {
     /// The stage, which then runs from the default sources; or, with -s, the sources
     #[arg(required = true, value_name = "STAGE|SOURCE")]
     pub arguments: Vec<String>,
+}
+
+/// Arguments of `mount`.
+#[derive(Debug, Args)]
+pub struct Mount {
+    /// Where the root file system is mounted
+    #[arg(long, value_name = "DIR", default_value = "/sysroot")]
+    pub sysroot: PathBuf,
+    /// Show what would be mounted, and the lines of fstab for it; do nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 /// Arguments of `check`.
@@ -256,6 +272,9 @@ struct Elemental {
     /// Say only what failed
     #[arg(long, global = true)]
     quiet: bool,
+    /// Accepted for the units of elemental: its configuration is not read
+    #[arg(long, global = true, value_name = "DIR")]
+    config_dir: Option<PathBuf>,
     #[command(subcommand)]
     command: ElementalCommand,
 }
@@ -272,6 +291,15 @@ enum ElementalCommand {
         /// Further sources, after the default ones
         #[arg(long, value_delimiter = ',', value_name = "SOURCE")]
         cloud_init_paths: Vec<String>,
+    },
+    /// Lay volumes, overlays and persistent directories over the root file system, in the initramfs
+    Mount {
+        /// Where the root file system is mounted
+        #[arg(long, value_name = "DIR", default_value = "/sysroot")]
+        sysroot: PathBuf,
+        /// Accepted for the units of elemental: /etc/fstab is written where /etc can be
+        #[arg(long, value_name = "BOOL", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+        write_fstab: Option<bool>,
     },
     /// Run a stage of the given sources
     CloudInit {
@@ -293,6 +321,7 @@ impl Elemental {
             ElementalCommand::RunStage { stage, cloud_init_paths, .. } => {
                 Command::Run(Run { stage, also: cloud_init_paths })
             }
+            ElementalCommand::Mount { sysroot, .. } => Command::Mount(Mount { sysroot, dry_run: false }),
             ElementalCommand::CloudInit { stage, dotnotation, sources } => {
                 Command::Apply(Apply { stage, sources, dotted: dotnotation })
             }
@@ -344,6 +373,9 @@ mod tests {
             panic!()
         };
         assert_eq!(apply.stage, "x");
+        let line = "elemental --config-dir /run/elemental mount --debug";
+        let Command::Mount(mount) = read(line).unwrap().command else { panic!() };
+        assert_eq!((mount.sysroot.as_path(), mount.dry_run), (Path::new("/sysroot"), false));
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod command_line;
 pub mod commands;
 pub mod executor;
 pub mod generator;
+pub mod immutable_root;
 pub mod init;
 pub mod planner;
 pub mod report;

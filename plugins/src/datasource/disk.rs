@@ -4,6 +4,7 @@
 
 use super::{Metadata, Provider, dmi, ec2};
 use crate::System;
+use crate::disk::magic;
 use crate::system::Mode;
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::{self, Node, Value};
@@ -64,15 +65,12 @@ fn identify(head: &[u8]) -> Option<(&'static str, String)> {
     let text = |range: std::ops::Range<usize>| {
         head.get(range).map(|label| String::from_utf8_lossy(label).trim_end_matches([' ', '\0']).to_owned())
     };
-    if head.get(0x8001..0x8006) == Some(b"CD001") {
-        return Some(("iso9660", text(0x8028..0x8048)?));
-    }
-    let is_fat = |at: usize| head.get(at..at + 3) == Some(b"FAT");
-    let boots = head.get(510..512) == Some(&[0x55, 0xaa]);
-    match () {
-        () if boots && is_fat(54) => Some(("vfat", text(43..54)?)),
-        () if boots && is_fat(82) => Some(("vfat", text(71..82)?)),
-        () => None,
+    match magic::file_system(head)? {
+        "iso9660" => Some(("iso9660", text(0x8028..0x8048)?)),
+        // FAT32 has its label further back.
+        "vfat" if head.get(54..57) == Some(b"FAT") => Some(("vfat", text(43..54)?)),
+        "vfat" => Some(("vfat", text(71..82)?)),
+        _ => None,
     }
 }
 

@@ -10,6 +10,8 @@ const MOST_LINKS: usize = 8;
 /// A mounted file system, by proc_pid_mountinfo(5).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
+    /// The number by which the kernel knows it.
+    pub(crate) id: u64,
     /// Where it is mounted.
     pub(crate) point: String,
     /// Its type: `ext4`.
@@ -26,7 +28,12 @@ impl Mount {
     /// All that this process sees, in the order in which they were mounted.
     pub(crate) fn all(sys: &System) -> Result<Vec<Self>> {
         let content = sys.host().kernel_file(Path::new("/proc/self/mountinfo"))?.unwrap_or_default();
-        Ok(String::from_utf8_lossy(&content).lines().filter_map(Self::parse).collect())
+        Ok(Self::table(&content))
+    }
+
+    /// What `/proc/self/mountinfo` says.
+    pub(crate) fn table(content: &[u8]) -> Vec<Self> {
+        String::from_utf8_lossy(content).lines().filter_map(Self::parse).collect()
     }
 
     /// The one on top at a mount point.
@@ -48,13 +55,15 @@ impl Mount {
 
     fn parse(line: &str) -> Option<Self> {
         let (place, what) = line.split_once(" - ")?;
-        let mut place = place.split(' ').skip(2);
-        let numbers = place.next()?.to_owned();
+        let mut place = place.split(' ');
+        let id = place.next()?.parse().ok()?;
+        let numbers = place.nth(1)?.to_owned();
         let (point, options) = (place.nth(1)?, place.next()?);
         let mut what = what.split(' ');
         let (kind, source, of_device) = (what.next()?, what.next()?, what.next().unwrap_or_default());
         let read_only = |options: &str| options.split(',').any(|option| option == "ro");
         Some(Self {
+            id,
             point: unescaped(point),
             kind: kind.to_owned(),
             source: unescaped(source),

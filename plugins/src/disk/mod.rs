@@ -5,6 +5,7 @@ mod bytes;
 pub(crate) mod devices;
 #[allow(dead_code, reason = "the key that uses it comes next")]
 pub(crate) mod gpt;
+pub mod magic;
 #[cfg(test)]
 mod programs;
 #[allow(dead_code, reason = "the key that uses it comes next")]

@@ -1,10 +1,10 @@
 //! The machine underneath a root: its kernel, processes, clock and randomness.
 
 use super::http::Client;
-use super::{Command, Interrupted, Output, Systemd};
+use super::{Command, Interrupted, Mounted, NewMount, Output, Systemd};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -56,6 +56,12 @@ pub trait Host {
     /// unmounted when the handle is closed.
     fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd>;
 
+    /// Mounts something at a directory, where everybody sees it.
+    fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()>;
+
+    /// The mount that holds a directory: the one on top, if it is a mount point.
+    fn mounted(&self, directory: BorrowedFd<'_>) -> Result<Mounted>;
+
     /// A variable of the environment of this process.
     fn variable(&self, name: &str) -> Option<OsString>;
 
@@ -66,7 +72,7 @@ pub trait Host {
     fn random(&self, buffer: &mut [u8]);
 
     /// Sets the owner of an open file; the fake host only remembers it, so that tests run as any user.
-    fn set_owner(&self, file: std::os::fd::BorrowedFd<'_>, owner: super::Owner) -> Result<()>;
+    fn set_owner(&self, file: BorrowedFd<'_>, owner: super::Owner) -> Result<()>;
 
     /// The owner of a file as `set_owner` would have it: `found` is what the kernel says of device and inode.
     /// Device and inode `u64::MAX` stand for a file that does not exist yet, and `found` for this process.

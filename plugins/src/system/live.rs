@@ -7,15 +7,17 @@
 use super::cause::Cause;
 use super::http::{Client, Settings};
 use super::{
-    Command, Door, Host, Image, Interrupted, Limits, Module, Output, Owner, Systemd, process, stop, sys,
+    Command, Directory, Door, Host, Image, Interrupted, Limits, Module, Mounted, NewMount, Output, Owner,
+    Systemd, process, stop, sys,
 };
+use crate::disk::devices::Mount;
 use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
 use nix::unistd::{Gid, Uid, fchownat};
 use std::ffi::{CString, OsString};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Component, Path, PathBuf};
@@ -164,13 +166,64 @@ impl Host for Live {
     fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd> {
         let kind = CString::new(kind)?;
         let device = CString::new(device.as_os_str().as_bytes())?;
-        sys::mount_detached(&kind, &device).map_err(|error| match error {
-            Errno::EPERM => anyhow!("mounting is not permitted: it takes root, outside of containers"),
-            Errno::ENODEV => {
-                anyhow!("the kernel has no such file system: name its module in `modules` of an earlier step")
+        let options = [(c"source", Some(&*device)), (c"ro", None)];
+        sys::new_mount(&kind, &options, sys::Restrictions::All).map_err(mount_failure)
+    }
+
+    fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()> {
+        let mount = match new {
+            NewMount::Tmpfs { size } => {
+                let size = CString::new(*size)?;
+                let options =
+                    [(c"source", Some(c"tmpfs")), (c"size", Some(&*size)), (c"mode", Some(c"0755"))];
+                sys::new_mount(c"tmpfs", &options, sys::Restrictions::None)
             }
-            other => Cause(other).into(),
-        })
+            NewMount::Device { device, kind, read_only } => {
+                let (kind, device) = (CString::new(*kind)?, CString::new(device.as_os_str().as_bytes())?);
+                let options = [(c"source", Some(&*device)), (c"ro", None)];
+                let restrictions =
+                    if *read_only { sys::Restrictions::ReadOnly } else { sys::Restrictions::None };
+                sys::new_mount(&kind, &options[..1 + usize::from(*read_only)], restrictions)
+            }
+            // Layers by descriptor: nobody can turn them elsewhere, and paths would need escapes that kernels
+            // disagree on.
+            NewMount::Overlay { lower, upper, work } => {
+                let path =
+                    |dir: &Directory| CString::new(format!("/proc/self/fd/{}", dir.as_fd().as_raw_fd()));
+                let (lower, upper, work) = (path(lower)?, path(upper)?, path(work)?);
+                let options = [
+                    (c"source", Some(c"overlay")),
+                    (c"lowerdir", Some(&*lower)),
+                    (c"upperdir", Some(&*upper)),
+                    (c"workdir", Some(&*work)),
+                    // Changes are kept while the image below them becomes another one.
+                    (c"index", Some(c"off")),
+                ];
+                sys::new_mount(c"overlay", &options, sys::Restrictions::None)
+            }
+            NewMount::Bind { directory } => sys::clone_mount(directory.as_fd()),
+        };
+        let mount = mount.map_err(mount_failure)?;
+        sys::place_mount(mount.as_fd(), at).map_err(mount_failure)
+    }
+
+    fn mounted(&self, directory: BorrowedFd<'_>) -> Result<Mounted> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let above =
+            nix::fcntl::openat(directory, c"..", flags, nix::sys::stat::Mode::empty()).map_err(Cause)?;
+        let id = |directory: BorrowedFd<'_>| -> Result<u64> {
+            let info = format!("/proc/self/fdinfo/{}", directory.as_raw_fd());
+            let info = self.kernel_file(Path::new(&info))?.unwrap_or_default();
+            let info = String::from_utf8_lossy(&info);
+            let id = info.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok());
+            id.context("the kernel does not tell what is mounted")
+        };
+        let number = id(directory)?;
+        let is_point = number != id(above.as_fd())?;
+        let table = self.kernel_file(Path::new("/proc/self/mountinfo"))?.unwrap_or_default();
+        let mount = Mount::table(&table).into_iter().find(|mount| mount.id == number);
+        let mount = mount.context("the kernel does not show what is mounted")?;
+        Ok(Mounted { kind: mount.kind, source: mount.source, read_only: mount.read_only, is_point })
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {
@@ -218,6 +271,18 @@ impl Host for Live {
     }
 }
 
+/// Why something cannot be mounted.
+fn mount_failure(error: Errno) -> anyhow::Error {
+    match error {
+        Errno::EPERM => anyhow!("mounting is not permitted: it takes root, outside of containers"),
+        Errno::ENODEV => {
+            anyhow!("the kernel has no such file system: name its module in `modules` of an earlier step")
+        }
+        Errno::EUCLEAN => anyhow!("the file system is damaged: check it with fsck"),
+        other => Cause(other).into(),
+    }
+}
+
 /// Reads something below `/proc` or `/sys`; nothing when there is none.
 fn of_kernel<T>(path: &Path, read: impl Fn(&Path) -> std::io::Result<T>) -> Result<Option<T>> {
     if !path.starts_with("/proc") && !path.starts_with("/sys") {
@@ -235,7 +300,6 @@ fn of_kernel<T>(path: &Path, read: impl Fn(&Path) -> std::io::Result<T>) -> Resu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
 
     #[test]
     fn the_kernel_is_asked_below_proc_and_sys_only_and_what_is_missing_is_nothing() {

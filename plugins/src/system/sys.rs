@@ -80,6 +80,25 @@ pub(super) fn set_xattr_of_path_handle(handle: BorrowedFd<'_>, name: &CStr, valu
     Errno::result(result).map(drop)
 }
 
+/// The names of the extended attributes of what an `O_PATH` handle stands for. This needs `/proc`.
+pub(super) fn xattr_names_of_path_handle(handle: BorrowedFd<'_>) -> nix::Result<Vec<CString>> {
+    let path = CString::new(format!("/proc/self/fd/{}", handle.as_raw_fd())).map_err(|_| Errno::EINVAL)?;
+    let list = sized(|buffer, length| {
+        // SAFETY: the path is terminated; `sized` passes a buffer of that length, or none.
+        unsafe { libc::listxattr(path.as_ptr(), buffer.cast(), length) }
+    })?;
+    Ok(list.split(|byte| *byte == 0).filter(|name| !name.is_empty()).flat_map(CString::new).collect())
+}
+
+/// The value of an extended attribute of what an `O_PATH` handle stands for. This needs `/proc`.
+pub(super) fn xattr_of_path_handle(handle: BorrowedFd<'_>, name: &CStr) -> nix::Result<Vec<u8>> {
+    let path = CString::new(format!("/proc/self/fd/{}", handle.as_raw_fd())).map_err(|_| Errno::EINVAL)?;
+    sized(|buffer, length| {
+        // SAFETY: as above; the name is terminated, too.
+        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.cast(), length) }
+    })
+}
+
 /// Removes an extended attribute of an open file.
 pub(super) fn remove_xattr(file: BorrowedFd<'_>, name: &CStr) -> nix::Result<()> {
     // SAFETY: the name is terminated.
@@ -123,15 +142,35 @@ pub(super) fn load_module_image(image: &[u8], parameters: &CStr) -> nix::Result<
     Errno::result(result).map(drop)
 }
 
-/// Mounts a file system read-only without giving it a place: the handle is all there is of it (fsopen(2),
-/// fsconfig(2), fsmount(2); Linux 5.2).
-pub(super) fn mount_detached(kind: &CStr, device: &CStr) -> nix::Result<OwnedFd> {
+/// How a new mount is restricted.
+#[derive(Clone, Copy)]
+pub(super) enum Restrictions {
+    /// Not at all.
+    None,
+    /// Nothing can be written.
+    ReadOnly,
+    /// Nothing can be written, no program runs and no device works.
+    All,
+}
+
+/// Mounts a file system without giving it a place: the handle is all there is of it (fsopen(2), fsconfig(2),
+/// fsmount(2); Linux 5.2). Options without a value are flags.
+pub(super) fn new_mount(
+    kind: &CStr,
+    options: &[(&CStr, Option<&CStr>)],
+    restrictions: Restrictions,
+) -> nix::Result<OwnedFd> {
     const FSOPEN_CLOEXEC: libc::c_uint = 1;
     const FSMOUNT_CLOEXEC: libc::c_uint = 1;
     const SET_FLAG: libc::c_uint = 0;
     const SET_STRING: libc::c_uint = 1;
     const CREATE: libc::c_uint = 6;
-    const READ_ONLY_NOSUID_NODEV_NOEXEC: libc::c_uint = 1 | 2 | 4 | 8;
+    let attributes: libc::c_uint = match restrictions {
+        Restrictions::None => 0,
+        Restrictions::ReadOnly => 1,
+        // Read-only, and without setuid, devices and programs.
+        Restrictions::All => 1 | 2 | 4 | 8,
+    };
     let null = std::ptr::null::<libc::c_char>();
     // SAFETY: all strings are terminated and live, null stands where the command takes nothing, and each
     // descriptor that is returned is owned by nobody else.
@@ -141,17 +180,37 @@ pub(super) fn mount_detached(kind: &CStr, device: &CStr) -> nix::Result<OwnedFd>
         let configure = |command: libc::c_uint, key: *const libc::c_char, value: *const libc::c_char| {
             Errno::result(libc::syscall(libc::SYS_fsconfig, context.as_raw_fd(), command, key, value, 0))
         };
-        configure(SET_STRING, c"source".as_ptr(), device.as_ptr())?;
-        configure(SET_FLAG, c"ro".as_ptr(), null)?;
+        for (key, value) in options {
+            match value {
+                Some(value) => configure(SET_STRING, key.as_ptr(), value.as_ptr())?,
+                None => configure(SET_FLAG, key.as_ptr(), null)?,
+            };
+        }
         configure(CREATE, null, null)?;
-        let mount = libc::syscall(
-            libc::SYS_fsmount,
-            context.as_raw_fd(),
-            FSMOUNT_CLOEXEC,
-            READ_ONLY_NOSUID_NODEV_NOEXEC,
-        );
+        let mount = libc::syscall(libc::SYS_fsmount, context.as_raw_fd(), FSMOUNT_CLOEXEC, attributes);
         Ok(OwnedFd::from_raw_fd(Errno::result(mount)? as libc::c_int))
     }
+}
+
+/// A copy of the mount that holds a directory, which shows that directory only (open_tree(2), Linux 5.2).
+pub(super) fn clone_mount(directory: BorrowedFd<'_>) -> nix::Result<OwnedFd> {
+    const CLONE: libc::c_uint = 1;
+    let flags = CLONE | libc::O_CLOEXEC as libc::c_uint | libc::AT_EMPTY_PATH as libc::c_uint;
+    // SAFETY: the empty path is a terminated constant, and the descriptor is owned by nobody else.
+    unsafe {
+        let mount = libc::syscall(libc::SYS_open_tree, directory.as_raw_fd(), c"".as_ptr(), flags);
+        Ok(OwnedFd::from_raw_fd(Errno::result(mount)? as libc::c_int))
+    }
+}
+
+/// Gives a mount its place: the directory that is open (move_mount(2), Linux 5.2).
+pub(super) fn place_mount(mount: BorrowedFd<'_>, at: BorrowedFd<'_>) -> nix::Result<()> {
+    const FROM_EMPTY_PATH: libc::c_uint = 0x04;
+    const TO_EMPTY_PATH: libc::c_uint = 0x40;
+    let (mount, at, empty) = (mount.as_raw_fd(), at.as_raw_fd(), c"".as_ptr());
+    let flags = FROM_EMPTY_PATH | TO_EMPTY_PATH;
+    // SAFETY: the empty paths are terminated constants, and the descriptors are live.
+    Errno::result(unsafe { libc::syscall(libc::SYS_move_mount, mount, empty, at, empty, flags) }).map(drop)
 }
 
 /// What the system error of a start is raised by when it was the chroot that failed.

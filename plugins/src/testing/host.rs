@@ -2,7 +2,8 @@
 
 use crate::system::http::{Client, Settings};
 use crate::system::{
-    Command, Door, Host, Image, Interrupted, Limits, Module, Output, Owner, Refused, Systemd,
+    Command, Door, Host, Image, Interrupted, Limits, Module, Mounted, NewMount, Output, Owner, Refused,
+    Systemd,
 };
 use anyhow::{Context as _, Error, Result, bail};
 use nix::errno::Errno;
@@ -44,6 +45,8 @@ struct State {
     client: Option<Client>,
     pauses: Vec<Duration>,
     log: Vec<String>,
+    mounts: HashMap<(u64, u64), Mounted>,
+    refused_devices: BTreeSet<PathBuf>,
     systemd: Option<(PathBuf, Limits)>,
 }
 
@@ -97,6 +100,11 @@ impl FakeHost {
         let mut state = self.state();
         state.kernel.insert(format!("/sys/class/block/{name}/size").into(), b"1\n".to_vec());
         state.disks.insert(format!("/dev/{name}").into(), (head, directory.to_owned()));
+    }
+
+    /// From now on the file system of this device cannot be mounted.
+    pub fn refuse_device(&self, path: &str) {
+        self.state().refused_devices.insert(path.into());
     }
 
     /// Gives the kernel a link below `/proc` or `/sys`.
@@ -286,6 +294,32 @@ impl Host for FakeHost {
         let state = self.state();
         let (_, directory) = state.disks.get(device).context("there is no such disk")?;
         Ok(std::fs::File::open(directory)?.into())
+    }
+
+    fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()> {
+        let found = nix::sys::stat::fstat(at)?;
+        let mut state = self.state();
+        if let NewMount::Device { device, .. } = new
+            && state.refused_devices.contains(*device)
+        {
+            bail!("the file system is damaged");
+        }
+        let source = match new {
+            NewMount::Device { device, .. } => device.display().to_string(),
+            other => other.kind().to_owned(),
+        };
+        let read_only = matches!(new, NewMount::Device { read_only: true, .. });
+        let mounted = Mounted { kind: new.kind().to_owned(), source, read_only, is_point: true };
+        state.mounts.insert((found.st_dev, found.st_ino), mounted);
+        Ok(())
+    }
+
+    /// What was never mounted lies on a file system that is read-only, as an image is.
+    fn mounted(&self, directory: BorrowedFd<'_>) -> Result<Mounted> {
+        let found = nix::sys::stat::fstat(directory)?;
+        let known = self.state().mounts.get(&(found.st_dev, found.st_ino)).cloned();
+        let source = "/dev/loop0".to_owned();
+        Ok(known.unwrap_or(Mounted { kind: "ext2".to_owned(), source, read_only: true, is_point: false }))
     }
 
     fn variable(&self, name: &str) -> Option<OsString> {

@@ -3,6 +3,7 @@
 mod blame;
 mod check;
 mod init;
+mod mount;
 mod plan;
 mod run;
 mod schema;
@@ -44,6 +45,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Try(arguments) => try_stage::try_stage(&options, &arguments),
         Command::Check(arguments) => check::check(&options, &arguments),
         Command::Schema => schema::schema(),
+        Command::Mount(arguments) => mount::mount(&options, &arguments),
         Command::Status => status::status(&options),
         Command::Blame => blame::blame(&options),
         Command::Init(arguments) => init::init(&options, &arguments),

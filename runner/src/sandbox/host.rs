@@ -3,7 +3,7 @@
 use anyhow::Result;
 use cosette_plugins::Host;
 use cosette_plugins::system::http::Client;
-use cosette_plugins::system::{Command, Interrupted, Module, Output, Owner};
+use cosette_plugins::system::{Command, Interrupted, Module, Mounted, NewMount, Output, Owner};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -101,6 +101,14 @@ impl<H: Host> Host for ViewHost<H> {
         self.host.mount_detached(device, kind)
     }
 
+    fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()> {
+        self.host.mount(new, at)
+    }
+
+    fn mounted(&self, directory: BorrowedFd<'_>) -> Result<Mounted> {
+        self.host.mounted(directory)
+    }
+
     /// It counts as loaded.
     fn load_module(&self, _: &Module) -> Result<bool> {
         Ok(true)
@@ -187,6 +195,14 @@ mod tests {
         }
 
         fn mount_detached(&self, _: &Path, _: &str) -> Result<OwnedFd> {
+            unreachable!()
+        }
+
+        fn mount(&self, _: &NewMount, _: BorrowedFd<'_>) -> Result<()> {
+            unreachable!()
+        }
+
+        fn mounted(&self, _: BorrowedFd<'_>) -> Result<Mounted> {
             unreachable!()
         }
 

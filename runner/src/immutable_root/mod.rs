@@ -1,0 +1,182 @@
+//! The immutable root: volumes, overlays and persistent directories over a root file system that is read-only.
+//!
+//! `cosette mount` does it in the initramfs, after the stage `rootfs` has written the layout. The layout
+//! ([`layout`]) becomes a plan ([`plan`]), the plan mounts ([`mounting`]), and what was mounted lines of fstab
+//! ([`fstab`]). What cannot be had costs as little as possible: a volume that is missing is left out, and
+//! directories whose state was to be kept on it forget it at the next boot; but they can be written to, and the machine
+//! boots.
+
+pub mod fstab;
+pub mod layout;
+mod mounting;
+pub mod plan;
+mod volume;
+
+use crate::boot::{Check, ORIGIN, Parameters};
+use crate::report::{Outcome, Report, StepReport};
+use anyhow::{Context as _, Result};
+use cosette_plugins::System;
+use cosette_schema::{Diagnostic, Findings, Origin};
+use layout::Layout;
+use mounting::Mounting;
+use plan::{Mount, Plan, Root, What};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+/// The name under which the report is kept beside those of the stages.
+pub const STAGE: &str = "mount";
+
+/// What is asked for.
+pub struct Request {
+    /// When file systems are checked.
+    pub check: Check,
+    /// What is laid over the root; nothing when it is switched off.
+    pub layout: Option<Layout>,
+    parameters: Parameters,
+    findings: Vec<Diagnostic>,
+}
+
+impl Request {
+    /// Reads the layout and the kernel command line of the machine.
+    pub fn read(sys: &System) -> Self {
+        let cmdline = sys.host().kernel_file(Path::new("/proc/cmdline")).map(Option::unwrap_or_default);
+        let (cmdline, unreadable) = match cmdline {
+            Ok(cmdline) => (String::from_utf8_lossy(&cmdline).trim_end().to_owned(), None),
+            Err(error) => (String::new(), Some(finding(ORIGIN, &format!("cannot be read: {error:#}")))),
+        };
+        let (parameters, mut findings) = Parameters::parse(&cmdline);
+        findings.extend(unreadable);
+        if parameters.disabled {
+            return Self { check: parameters.check, layout: None, parameters, findings };
+        }
+        let mut files = Vec::new();
+        for path in layout::FILES {
+            match sys.read(path) {
+                Ok(content) => files.extend(content.map(|content| (path, content))),
+                Err(error) => findings.push(finding(path, &format!("{error:#}"))),
+            }
+        }
+        let (layout, found) = Layout::read(&files, &parameters);
+        findings.extend(found);
+        Self { check: parameters.check, layout: Some(layout), parameters, findings }
+    }
+
+    /// What was wrong with the layout and with the kernel command line.
+    pub fn findings(&self) -> &[Diagnostic] {
+        &self.findings
+    }
+}
+
+/// Mounts what the layout asks for over the root file system at `sysroot`, and tells of each mount as it is made.
+pub fn mount(
+    sys: &System,
+    sysroot: &Path,
+    request: &Request,
+    mut observe: impl FnMut(&StepReport),
+) -> Report {
+    let begun = Instant::now();
+    let mut report = Report::new(STAGE, sys.host().now(), &request.findings);
+    let mut tell = |step: StepReport| {
+        observe(&step);
+        report.push(step);
+    };
+    match &request.layout {
+        None => tell(skipped("the layout", "the immutable root is switched off on the kernel command line")),
+        Some(layout) if layout.overlay.is_none() => {
+            tell(skipped("the layout", "the layout has an empty OVERLAY"))
+        }
+        Some(layout) => {
+            let mounting = Mounting::new(sys, sysroot, request.check, &request.parameters, &mut tell);
+            if let Err(error) = mounting.and_then(|mut mounting| mounting.lay(layout)) {
+                tell(step("the root file system", Err(error)));
+            }
+        }
+    }
+    let synced = sys.sync();
+    if synced.is_err() {
+        tell(step("changes reach the disk", synced));
+    }
+    report.ended(begun.elapsed(), sys.time_of_programs());
+    report
+}
+
+/// What would be mounted, and the lines of fstab for it. Volumes that are not there now are left out.
+pub fn dry_run(sys: &System, sysroot: &Path, request: &Request) -> Result<(Plan, Vec<String>)> {
+    let Some(layout) = &request.layout else { return Ok((Plan::default(), Vec::new())) };
+    let root = sys.reroot(sysroot).context("there is no root file system")?;
+    let is_overlay = is_overlay(&root)?;
+    let is_there = |path: &str| matches!(sys.exists(path), Ok(true));
+    let mut lost: BTreeSet<String> = BTreeSet::new();
+    for volume in layout.volumes.iter().filter(|volume| !is_there(volume.device.path())) {
+        lost.insert(real(&root, &volume.point));
+    }
+    let plan = Plan::new(layout, &Root { real: &|path| real(&root, path), is_overlay, lost: &lost });
+    let lines = match plan.mounts.is_empty() {
+        true => Vec::new(),
+        false => lines(layout, &request.parameters, is_overlay, &plan.mounts),
+    };
+    Ok((plan, lines))
+}
+
+/// The lines of fstab for mounts.
+fn lines(layout: &Layout, parameters: &Parameters, is_overlay: bool, mounts: &[Mount]) -> Vec<String> {
+    // A live root is no file system that could be mounted.
+    let root = parameters.root.as_ref().filter(|_| !is_overlay && !parameters.live).map(ToString::to_string);
+    let mounts: Vec<Mount> = mounts.iter().filter(|mount| fstab::can_be_written(mount)).cloned().collect();
+    fstab::lines(root.as_deref(), layout.debug_rw, &mounts)
+}
+
+/// Where a path of the root leads. What cannot be told is told when it is mounted.
+fn real(root: &System, path: &str) -> String {
+    root.real_path(path).map_or_else(|_| path.to_owned(), |real| real.to_string_lossy().into_owned())
+}
+
+fn is_overlay(root: &System) -> Result<bool> {
+    let top = root.directory("/")?.context("it is no directory")?;
+    Ok(root.mounted(&top)?.kind == "overlay")
+}
+
+/// What came of one mount, as a step of the report.
+fn step(name: &str, result: Result<()>) -> StepReport {
+    let mut step = StepReport {
+        name: Some(name.to_owned()),
+        document: layout::FILES[0].to_owned(),
+        line: 1,
+        stage: STAGE.to_owned(),
+        outcome: Outcome::Applied,
+        reason: None,
+        duration_ms: 0.0,
+        programs_ms: 0.0,
+        effects: Vec::new(),
+        errors: Vec::new(),
+        warnings: Vec::new(),
+        no_commands: None,
+        interrupted: false,
+    };
+    if let Err(error) = result {
+        step.add_findings(&[finding(name, &format!("{error:#}"))]);
+    }
+    step
+}
+
+fn skipped(name: &str, reason: &str) -> StepReport {
+    StepReport { outcome: Outcome::Skipped, reason: Some(reason.to_owned()), ..step(name, Ok(())) }
+}
+
+fn finding(origin: &str, message: &str) -> Diagnostic {
+    let mut findings = Findings::new(Origin::new(origin));
+    findings.error(None, message);
+    findings.into_vec().remove(0)
+}
+
+/// What a person calls a mount: `LABEL=COS_OEM at /oem`.
+pub fn shown(mount: &Mount) -> String {
+    let point = &mount.point;
+    match &mount.what {
+        What::Tmpfs(size) => format!("tmpfs of {size} at {point}"),
+        What::Device(device) => format!("{device} at {point}"),
+        What::Overlay(store) => format!("overlay at {point}, changes in {store}"),
+        What::Bind(store) => format!("bind at {point}, from {store}"),
+    }
+}
