@@ -13,6 +13,9 @@ const STATE: &str = "/run/initramfs/cos-state";
 /// and nothing can be done without it.
 const STATE_TIMEOUT: u64 = 300;
 
+/// How many seconds the stage `rootfs` has, by its unit. It waits for `/oem` itself.
+const STAGE_TIMEOUT: u64 = 600;
+
 /// The labels of images, and that of the partition that holds them.
 const HOLDERS: [(&str, &str); 3] =
     [("COS_ACTIVE", "COS_STATE"), ("COS_PASSIVE", "COS_STATE"), ("COS_SYSTEM", "COS_RECOVERY")];
@@ -118,7 +121,15 @@ impl Units {
                 value(oem.path())?
             ),
         );
-        self.timeout(&device, parameters.oem_timeout.as_secs());
+        let seconds = parameters.oem_timeout.as_secs();
+        self.timeout(&device, seconds);
+        if seconds > STAGE_TIMEOUT / 2 {
+            let stage = seconds + STAGE_TIMEOUT;
+            self.file(
+                "cos-setup-rootfs.service.d/50-oem.conf",
+                format!("[Service]\nTimeoutStartSec={stage}s\n"),
+            );
+        }
         Ok(())
     }
 
@@ -264,6 +275,7 @@ mod tests {
                         "Before=",
                         "Requires=",
                         "Conflicts=",
+                        "TimeoutStartSec=",
                         "What=",
                         "Where=",
                         "Options=",
