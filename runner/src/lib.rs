@@ -14,5 +14,6 @@ pub mod init;
 pub mod planner;
 pub mod report;
 pub mod sandbox;
+pub mod sentinels;
 pub mod source;
 pub mod stage;

@@ -4,6 +4,7 @@ use crate::boot::{self, Parameters};
 use crate::executor::execute;
 use crate::planner::{Plan, plan};
 use crate::report::{Report, StepReport, Texts};
+use crate::sentinels;
 use crate::source::{Loaded, Place, Source, defaults, load};
 use cosette_plugins::System;
 use cosette_plugins::facts::Facts;
@@ -38,6 +39,8 @@ pub struct Prepared {
     pub sources: usize,
     /// When the first was to be read: the stage began then.
     begun: Instant,
+    /// Whose sentinels are left before anything else, if the stage begins a boot.
+    boot: Option<Parameters>,
 }
 
 /// None yet.
@@ -115,7 +118,15 @@ impl Documents {
         let mut plan = plan(stage, self.documents);
         let mut findings = self.findings;
         findings.append(&mut plan.findings);
-        Prepared { stage: stage.to_owned(), plan, findings, texts: self.texts, sources, begun: self.begun }
+        Prepared {
+            stage: stage.to_owned(),
+            plan,
+            findings,
+            texts: self.texts,
+            sources,
+            begun: self.begun,
+            boot: None,
+        }
     }
 }
 
@@ -135,7 +146,12 @@ impl Prepared {
         prepared.plan.steps.append(&mut dotted.plan.steps);
         findings.append(&mut prepared.findings);
         findings.append(&mut dotted.findings);
-        Self { findings, begun, ..prepared }
+        let boot = sentinels::belong_to(stage, sys).then(|| {
+            let (parameters, found) = Parameters::parse(&cmdline);
+            findings.extend(found);
+            parameters
+        });
+        Self { findings, begun, boot, ..prepared }
     }
 
     /// Whether there is nothing to run, and the reason is that no document is valid.
@@ -147,11 +163,14 @@ impl Prepared {
     /// Runs the steps and gives each report to `observe`, then returns the whole.
     pub fn execute(self, sys: &System, mut observe: impl FnMut(&StepReport)) -> Report {
         let mut report = Report::new(&self.stage, sys.host().now(), &self.findings);
-        let facts = Facts::new(sys);
-        execute(self.plan, sys, &facts, |step| {
+        let mut tell = |step: StepReport| {
             observe(&step);
             report.push(step);
-        });
+        };
+        if let Some(step) = self.boot.and_then(|parameters| sentinels::leave(&parameters, &self.stage, sys)) {
+            tell(step);
+        }
+        execute(self.plan, sys, &Facts::new(sys), tell);
         if let Err(error) = sys.sync() {
             let mut findings = Findings::new(Origin::new("root"));
             findings.error(None, format!("{error:#}"));

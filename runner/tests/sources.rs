@@ -91,3 +91,26 @@ fn links_to_directories_and_to_files_are_followed() {
     assert!(found.contains("Error /oem/dangling.yaml"), "{found}");
     assert_eq!(run(&machine, ""), found);
 }
+
+#[test]
+fn conditions_of_the_first_stage_know_which_system_was_booted() {
+    let document = "stages: {rootfs.before: [{if_files: {all: [/run/cos/recovery_mode]}, commands: [x]}]}";
+    for (cmdline, lives_here, ran) in [
+        ("cos-img/filename=/cOS/recovery.img", true, "x"),
+        ("cos-img/filename=/cOS/active.img note=recovery_mode", true, ""),
+        ("cos-img/filename=/cOS/recovery.img", false, ""),
+    ] {
+        for mode in [Mode::Plan, Mode::Apply] {
+            let machine = Machine::new(&format!("-- /oem/a.yaml\n{document}\n"));
+            machine.host.kernel_file("/proc/cmdline", cmdline);
+            if lives_here {
+                machine.host.live_here();
+            }
+            let sys = machine.system(mode);
+            let report = Prepared::defaults("rootfs", &[], &sys).execute(&sys, |_| {});
+            let applied =
+                report.steps.iter().any(|step| step.document == "/oem/a.yaml" && step.reason.is_none());
+            assert_eq!(applied, ran == "x", "{cmdline} {mode:?}");
+        }
+    }
+}

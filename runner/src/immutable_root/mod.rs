@@ -139,21 +139,7 @@ fn is_overlay(root: &System) -> Result<bool> {
 
 /// What came of one mount, as a step of the report.
 fn step(name: &str, result: Result<()>) -> StepReport {
-    let mut step = StepReport {
-        name: Some(name.to_owned()),
-        document: layout::FILES[0].to_owned(),
-        line: 1,
-        stage: STAGE.to_owned(),
-        outcome: Outcome::Applied,
-        reason: None,
-        duration_ms: 0.0,
-        programs_ms: 0.0,
-        effects: Vec::new(),
-        errors: Vec::new(),
-        warnings: Vec::new(),
-        no_commands: None,
-        interrupted: false,
-    };
+    let mut step = StepReport::unplanned(name, layout::FILES[0], STAGE);
     if let Err(error) = result {
         step.add_findings(&[finding(name, &format!("{error:#}"))]);
     }

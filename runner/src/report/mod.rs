@@ -179,11 +179,18 @@ pub fn milliseconds(duration: Duration) -> f64 {
 impl StepReport {
     /// The report of a step that has not run yet; without findings it will be `applied`.
     pub fn new(planned: &Planned) -> Self {
+        let name = planned.step.name.clone();
+        let (document, stage) = (planned.origin.to_string(), planned.stage.to_string());
+        Self { name, line: planned.step.span.line, ..Self::unplanned("", &document, &stage) }
+    }
+
+    /// The report of something that is done without a step in a document.
+    pub fn unplanned(name: &str, document: &str, stage: &str) -> Self {
         Self {
-            name: planned.step.name.clone(),
-            document: planned.origin.to_string(),
-            line: planned.step.span.line,
-            stage: planned.stage.to_string(),
+            name: Some(name.to_owned()),
+            document: document.to_owned(),
+            line: 1,
+            stage: stage.to_owned(),
             outcome: Outcome::Applied,
             reason: None,
             duration_ms: 0.0,
