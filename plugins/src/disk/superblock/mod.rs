@@ -163,7 +163,10 @@ pub(crate) fn probe(disk: &dyn ReadAt, start: u64, length: u64) -> Result<Option
     let tolerant = |found: &Superblock| matches!(found.kind, Kind::Iso9660 | Kind::Udf | Kind::Vfat(_));
     if found.len() > 1 && !found.iter().all(tolerant) {
         let names: Vec<_> = found.iter().map(|found| found.kind.name()).collect();
-        bail!("it carries the signs of several file systems ({}): clean it with wipefs(8)", names.join(", "));
+        bail!(
+            "it carries the signs of several file systems ({}): remove what is stale with `wipefs --offset`",
+            names.join(", ")
+        );
     }
     Ok(found.into_iter().next())
 }

@@ -223,6 +223,18 @@ fn signs_of_several_file_systems_are_told() {
 }
 
 #[test]
+fn counts_of_ext_are_no_signs_of_others() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(image) = made(directory.path(), 8, "mkfs.ext4", &["-q"]) else { return };
+    let mut content = std::fs::read(&image).unwrap();
+    for count in [b"H+\0\0", b"HX\0\0", b"BD\0\0"] {
+        content[1024..1028].copy_from_slice(count);
+        let disk = FakeDisk::of(512, 8 << 20, &content);
+        assert_eq!(probe(&disk, 0, 8 << 20).unwrap().unwrap().kind, Kind::Ext4);
+    }
+}
+
+#[test]
 fn the_label_in_the_directory_of_fat_wins_and_no_name_is_none() {
     let directory = tempfile::tempdir().unwrap();
     let Some(path) = made(directory.path(), 64, "mkfs.vfat", &["-F", "32", "-n", "INSIDE"]) else { return };

@@ -124,7 +124,7 @@ fn an_image_on_a_greater_disk_with_an_older_table_at_its_end_is_never_the_older(
     let mut wide = empty(&disk);
     wide.entries = table(&older).0.entries;
     write(&wide, &disk).unwrap();
-    for sector in 0..sectors(&image) {
+    for sector in image.written() {
         disk.put(sector, image.get(sector));
     }
     let new = changed(&table(&disk).0);
