@@ -16,6 +16,7 @@ use crate::boot::{Check, ORIGIN, Parameters};
 use crate::report::{Outcome, Report, StepReport};
 use anyhow::{Context as _, Result};
 use cosette_plugins::System;
+use cosette_plugins::system::Mounted;
 use cosette_schema::{Diagnostic, Findings, Origin};
 use layout::Layout;
 use mounting::Mounting;
@@ -105,7 +106,8 @@ pub fn mount(
 pub fn dry_run(sys: &System, sysroot: &Path, request: &Request) -> Result<(Plan, Vec<String>)> {
     let Some(layout) = &request.layout else { return Ok((Plan::default(), Vec::new())) };
     let root = sys.reroot(sysroot).context("there is no root file system")?;
-    let is_overlay = is_overlay(&root)?;
+    let mounted = mounted(&root)?;
+    let is_overlay = mounted.kind == "overlay";
     let is_there = |path: &str| matches!(sys.exists(path), Ok(true));
     let mut lost: BTreeSet<String> = BTreeSet::new();
     for volume in layout.volumes.iter().filter(|volume| !is_there(volume.device.path())) {
@@ -114,17 +116,22 @@ pub fn dry_run(sys: &System, sysroot: &Path, request: &Request) -> Result<(Plan,
     let plan = Plan::new(layout, &Root { real: &|path| real(&root, path), is_overlay, lost: &lost });
     let lines = match plan.mounts.is_empty() {
         true => Vec::new(),
-        false => lines(layout, &request.parameters, is_overlay, &plan.mounts),
+        false => lines(layout, &request.parameters, &mounted, &plan.mounts),
     };
     Ok((plan, lines))
 }
 
 /// The lines of fstab for mounts.
-fn lines(layout: &Layout, parameters: &Parameters, is_overlay: bool, mounts: &[Mount]) -> Vec<String> {
-    // A live root is no file system that could be mounted.
-    let root = parameters.root.as_ref().filter(|_| !is_overlay && !parameters.live).map(ToString::to_string);
+fn lines(layout: &Layout, parameters: &Parameters, root: &Mounted, mounts: &[Mount]) -> Vec<String> {
+    let device = match &parameters.image {
+        // A live root is no file system that could be mounted.
+        _ if root.kind == "overlay" || parameters.live => None,
+        // `root=` then names the partition that holds the image, or a label that nobody may see.
+        Some(_) => Some(root.source.clone()).filter(|source| source.starts_with("/dev/")),
+        None => parameters.root.as_ref().map(ToString::to_string),
+    };
     let mounts: Vec<Mount> = mounts.iter().filter(|mount| fstab::can_be_written(mount)).cloned().collect();
-    fstab::lines(root.as_deref(), layout.debug_rw, &mounts)
+    fstab::lines(device.as_deref(), layout.debug_rw, &mounts)
 }
 
 /// Where a path of the root leads. What cannot be told is told when it is mounted.
@@ -132,9 +139,9 @@ fn real(root: &System, path: &str) -> String {
     root.real_path(path).map_or_else(|_| path.to_owned(), |real| real.to_string_lossy().into_owned())
 }
 
-fn is_overlay(root: &System) -> Result<bool> {
-    let top = root.directory("/")?.context("it is no directory")?;
-    Ok(root.mounted(&top)?.kind == "overlay")
+/// What is mounted as the root.
+fn mounted(root: &System) -> Result<Mounted> {
+    root.mounted(&root.directory("/")?.context("it is no directory")?)
 }
 
 /// What came of one mount, as a step of the report.

@@ -5,11 +5,11 @@ use super::fstab;
 use super::layout::Layout;
 use super::plan::{BASE, Mount, Plan, Root, What, is_in};
 use super::volume::{self, Volume};
-use super::{is_overlay, lines, real, shown, skipped, step};
+use super::{lines, mounted, real, shown, skipped, step};
 use crate::boot::{Check, Device, OverlayBase, Parameters};
 use crate::report::{StepReport, milliseconds};
 use anyhow::{Context as _, Result, anyhow, bail};
-use cosette_plugins::system::{Directory, File, Interrupted, NewMount};
+use cosette_plugins::system::{Directory, File, Interrupted, Mounted, NewMount};
 use cosette_plugins::{Action, System};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -23,7 +23,7 @@ pub(super) struct Mounting<'a> {
     sys: &'a System,
     /// The root file system.
     root: System,
-    is_overlay: bool,
+    mounted: Mounted,
     check: Check,
     parameters: &'a Parameters,
     tell: &'a mut dyn FnMut(StepReport),
@@ -44,13 +44,12 @@ impl<'a> Mounting<'a> {
         tell: &'a mut dyn FnMut(StepReport),
     ) -> Result<Self> {
         let root = sys.reroot(sysroot).context("there is no root file system")?;
-        let top = root.directory("/")?.context("it is no directory")?;
-        if !root.mounted(&top)?.is_point {
+        let mounted = mounted(&root)?;
+        if !mounted.is_point {
             bail!("no root file system is mounted at {}", sysroot.display());
         }
-        let is_overlay = is_overlay(&root)?;
         let (tried, lost, programs) = (BTreeMap::new(), BTreeSet::new(), sys.time_of_programs());
-        Ok(Self { sys, root, is_overlay, check, parameters, tell, tried, lost, programs })
+        Ok(Self { sys, root, mounted, check, parameters, tell, tried, lost, programs })
     }
 
     /// Mounts the layout. Whenever a part of it turns out to be lost, what is left is planned anew.
@@ -60,7 +59,7 @@ impl<'a> Mounting<'a> {
             let root = &self.root;
             let real = |path: &str| real(root, path);
             let plan =
-                Plan::new(layout, &Root { real: &real, is_overlay: self.is_overlay, lost: &self.lost });
+                Plan::new(layout, &Root { real: &real, is_overlay: self.is_overlay(), lost: &self.lost });
             if self.carry_out(&plan)? {
                 break plan;
             }
@@ -72,7 +71,7 @@ impl<'a> Mounting<'a> {
         let there: Vec<Mount> = plan.mounts.iter().filter(is_there).cloned().collect();
         if !there.is_empty() {
             let begun = Instant::now();
-            let result = self.write_fstab(&lines(layout, self.parameters, self.is_overlay, &there), &there);
+            let result = self.write_fstab(&lines(layout, self.parameters, &self.mounted, &there), &there);
             match result {
                 Ok(Some(why)) => (self.tell)(skipped("/etc/fstab", why)),
                 result => self.report("/etc/fstab", result.map(drop), begun),
@@ -81,9 +80,14 @@ impl<'a> Mounting<'a> {
         Ok(())
     }
 
+    /// Whether the root takes changes itself, as that of a live medium.
+    fn is_overlay(&self) -> bool {
+        self.mounted.kind == "overlay"
+    }
+
     fn wait(&mut self, layout: &Layout) -> Result<(), Interrupted> {
         let base = match &layout.overlay {
-            Some(OverlayBase::Block(device)) if !self.is_overlay => Some((device, BASE.to_owned())),
+            Some(OverlayBase::Block(device)) if !self.is_overlay() => Some((device, BASE.to_owned())),
             _ => None,
         };
         let volumes = layout.volumes.iter().map(|volume| (&volume.device, real(&self.root, &volume.point)));
@@ -222,7 +226,7 @@ impl<'a> Mounting<'a> {
     fn write_fstab(&self, lines: &[String], mounts: &[Mount]) -> Result<Option<&'static str>> {
         let etc = real(&self.root, "/etc");
         let Some(directory) = self.root.directory(&etc)? else { return Ok(Some("there is no /etc")) };
-        let covered = self.is_overlay || mounts.iter().any(|mount| is_in(&etc, &mount.point));
+        let covered = self.is_overlay() || mounts.iter().any(|mount| is_in(&etc, &mount.point));
         if !covered || self.root.mounted(&directory)?.read_only {
             return Ok(Some("/etc cannot be written to in this layout"));
         }
