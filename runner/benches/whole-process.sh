@@ -39,6 +39,26 @@ hyperfine -N --style basic --warmup 20 --runs 300 /bin/true \
     "$cosette --root $directory/root apply -s fs builtin:" 2>/dev/null
 peak "$cosette" --root "$directory/root" apply -s fs builtin:
 
+echo "--- the generator, as in an initramfs"
+if [ "$(id -u)" = 0 ]; then
+    mkdir "$directory/bin" "$directory/early"
+    ln -s "$(realpath "$cosette")" "$directory/bin/cosette-generator"
+    echo "root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img" >"$directory/cmdline"
+    # What it says in the log of the kernel is for nobody here.
+    # shellcheck disable=SC2016
+    unshare --mount sh -euc '
+        mount -t tmpfs none /etc
+        touch /etc/initrd-release
+        mount --bind "$1/cmdline" /proc/cmdline
+        mount --bind /dev/null /dev/kmsg
+        hyperfine -N --style basic --warmup 20 --runs 300 --prepare "find $1/early -mindepth 1 -delete" /bin/true \
+            "$1/bin/cosette-generator $1/early $1/early $1/early" 2>/dev/null
+        test -e "$1/early/sysroot.mount"
+    ' - "$directory"
+else
+    echo "SKIPPED: it needs root"
+fi
+
 for number in 1000 10000; do
     documents "$number"
     echo "--- $number documents of 10 steps that each write a templated file: first run"

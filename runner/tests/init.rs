@@ -143,6 +143,16 @@ fn what_others_put_there_stays_and_is_named() {
 }
 
 #[test]
+fn links_of_the_tree_do_not_lead_out_of_it() {
+    let (image, outside) = (Image::new(), tempfile::tempdir().unwrap());
+    for name in ["system", "usr/lib"] {
+        symlink(outside.path(), image.at(name)).unwrap();
+    }
+    image.init(&[]);
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn the_binary_is_copied_where_there_is_none() {
     let image = Image::new();
     std::fs::remove_file(image.at("usr/bin/cosette")).unwrap();
