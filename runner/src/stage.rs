@@ -162,7 +162,7 @@ impl Prepared {
 
     /// Runs the steps and gives each report to `observe`, then returns the whole.
     pub fn execute(self, sys: &System, mut observe: impl FnMut(&StepReport)) -> Report {
-        let mut report = Report::new(&self.stage, sys.host().now(), &self.findings);
+        let mut report = Report::new(&self.stage, sys, &self.findings);
         let mut tell = |step: StepReport| {
             observe(&step);
             report.push(step);

@@ -1,4 +1,4 @@
-//! The `systemctl` key against a real systemd, which is booted in namespaces: see `systemd/boot.sh`.
+//! The `systemctl` key and the journal against a real systemd, which is booted in namespaces: see `systemd/boot.sh`.
 //!
 //! It needs root, and a machine that has systemd installed.
 
@@ -224,4 +224,59 @@ fn behind_a_bus_the_same_happens() {
         "setpriv --reuid 65534 --regid 65534 --clear-groups /cosette apply -s slow /documents/slow.yaml 2>&1",
     );
     assert!(said.contains("; run as root"), "{said}");
+}
+
+/// A field of all entries that the journal shows for these arguments.
+fn entries(machine: &Booted, arguments: &str) -> Vec<serde_json::Value> {
+    let text = machine.text(&format!("journalctl --sync; journalctl -o json {arguments}"));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn the_journal_has_fields_that_lead_to_the_document_and_status_the_time() {
+    let Some(machine) = Booted::boot(false) else { return };
+    assert!(!machine.sh("systemctl start told.service").status.success());
+    let of_unit = || entries(&machine, "-u told.service -t cosette");
+    assert!(wait_for(|| of_unit()
+        .iter()
+        .any(|entry| entry["MESSAGE"].as_str().unwrap().starts_with("told: "))));
+
+    let found: Vec<String> = of_unit()
+        .iter()
+        .map(|entry| {
+            assert_eq!(entry["_TRANSPORT"], "journal", "{entry}");
+            let fields =
+                ["PRIORITY", "COSETTE_STAGE", "COSETTE_STEP", "COSETTE_OUTCOME", "CODE_FILE", "CODE_LINE"];
+            fields.map(|field| entry[field].as_str().unwrap_or("-")).join("|")
+        })
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "6|told|Works|applied|/documents/told.yaml|3",
+            "7|told|Skipped|skipped|/documents/told.yaml|6",
+            "3|told|Fails\nPRIORITY=0|failed|/documents/told.yaml|8",
+            "3|told|Fails\nPRIORITY=0|-|/documents/told.yaml|9",
+            "6|told|-|applied|/documents/told.yaml|10",
+            "4|told|-|-|/documents/told.yaml|10",
+            "3|told|-|failed|-|-",
+        ]
+    );
+    let failed = entries(&machine, "-t cosette -p err COSETTE_STAGE=told");
+    assert_eq!(failed.len(), 3);
+    assert!(failed[1]["MESSAGE"].as_str().unwrap().contains("cannot start nowhere.service"), "{failed:?}");
+
+    let status = machine.text("/cosette status");
+    let line = status.lines().last().unwrap();
+    assert!(line.starts_with("told: 2 applied, 1 skipped, 1 failed; 1 change in "), "{status}");
+    assert!(line.contains(" ms, begun 20") && line.ends_with(" s after the kernel"), "{status}");
+
+    // Nobody listens at the socket.
+    assert!(!machine.sh("systemctl start told-plainly.service").status.success());
+    let plain = || entries(&machine, "-t plain");
+    assert!(wait_for(|| plain()
+        .iter()
+        .any(|entry| entry["MESSAGE"].as_str().unwrap().starts_with("told: "))));
+    assert!(plain().iter().all(|entry| entry["_TRANSPORT"] == "stdout"));
+    assert!(plain().iter().any(|entry| entry["MESSAGE"] == "skipped   Skipped  /documents/told.yaml:6"));
 }

@@ -1,7 +1,7 @@
 //! The machine underneath a root: its kernel, processes, clock and randomness.
 
 use super::http::Client;
-use super::{Command, Interrupted, Mounted, NewMount, Output, Systemd};
+use super::{Command, Interrupted, Journal, Mounted, NewMount, Output, Systemd};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -44,6 +44,11 @@ pub trait Host {
     /// A conversation with the systemd that runs this machine.
     fn systemd(&self) -> Result<Systemd> {
         bail!("there is no systemd to be asked here")
+    }
+
+    /// The journal of systemd, if the standard error of this process leads there.
+    fn journal(&self) -> Option<Journal> {
+        None
     }
 
     /// Says something in the log of the kernel, where there is no other yet: on one line, and as well as it goes.

@@ -7,8 +7,8 @@
 use super::cause::Cause;
 use super::http::{Client, Settings};
 use super::{
-    Command, Directory, Door, Host, Image, Interrupted, Limits, Module, Mounted, NewMount, Output, Owner,
-    Systemd, process, stop, sys,
+    Command, Directory, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted, NewMount, Output,
+    Owner, Systemd, journal, process, stop, sys,
 };
 use crate::disk::devices::Mount;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -135,6 +135,16 @@ impl Host for Live {
         let bus = Door::bus("/run/dbus/system_bus_socket");
         let doors = if nix::unistd::geteuid().is_root() { vec![private, bus] } else { vec![bus] };
         Systemd::connect(&doors, Limits::default())
+    }
+
+    fn journal(&self) -> Option<Journal> {
+        let stream = self.variable("JOURNAL_STREAM");
+        let is_stream = |file: BorrowedFd<'_>| journal::is_stream(stream.as_deref(), file);
+        if !is_stream(std::io::stderr().as_fd()) {
+            return None;
+        }
+        let has_output = is_stream(std::io::stdout().as_fd());
+        Journal::open(Path::new("/run/systemd/journal/socket"), has_output, self).ok()
     }
 
     fn log_to_kernel(&self, line: &str) {

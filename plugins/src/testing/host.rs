@@ -2,8 +2,8 @@
 
 use crate::system::http::{Client, Settings};
 use crate::system::{
-    Command, Door, Host, Image, Interrupted, Limits, Module, Mounted, NewMount, Output, Owner, Refused,
-    Systemd,
+    Command, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted, NewMount, Output, Owner,
+    Refused, Systemd,
 };
 use anyhow::{Context as _, Error, Result, bail};
 use nix::errno::Errno;
@@ -45,6 +45,7 @@ struct State {
     client: Option<Client>,
     pauses: Vec<Duration>,
     log: Vec<String>,
+    journal: Option<PathBuf>,
     mounts: HashMap<(u64, u64), Mounted>,
     refused_devices: BTreeSet<PathBuf>,
     systemd: Option<(PathBuf, Limits)>,
@@ -73,6 +74,11 @@ impl FakeHost {
     /// From now on this machine lives in whatever tree it is asked about.
     pub fn live_here(&self) {
         self.state().lives_here = true;
+    }
+
+    /// From now on standard output and standard error lead to the journal that listens at this socket.
+    pub fn journal_at(&self, socket: &Path) {
+        self.state().journal = Some(socket.to_owned());
     }
 
     /// Gives the kernel a file below `/proc` or `/sys`.
@@ -208,6 +214,11 @@ impl Host for FakeHost {
     fn set_hostname(&self, name: &str) -> Result<()> {
         self.state().hostname = name.to_owned();
         Ok(())
+    }
+
+    fn journal(&self) -> Option<Journal> {
+        let socket = self.state().journal.clone()?;
+        Journal::open(&socket, true, self).ok()
     }
 
     fn log_to_kernel(&self, line: &str) {

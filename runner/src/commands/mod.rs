@@ -12,7 +12,7 @@ mod try_stage;
 
 use crate::command_line::{Colour, Command, CommandLine, Options};
 use crate::generator::generate;
-use crate::report::{Report, Terminal, Texts, excerpt, plain};
+use crate::report::{Progress, Report, Terminal, Texts, excerpt};
 use crate::source::{DEFAULT_DIRECTORIES, Place, Source};
 use crate::stage::{Documents, Prepared};
 use anyhow::{Context, Result};
@@ -78,14 +78,11 @@ impl Options {
         Terminal::new(stdout().lock(), self.colour(), self.detail(), mode)
     }
 
-    /// Findings about documents go to standard error. `run` and `apply` print them like this, since a journal
-    /// may keep it: no line of a document is shown.
-    fn print_findings(&self, findings: &[Diagnostic]) {
-        let mut out = stderr().lock();
-        for finding in findings {
-            // Nobody is left to be told when standard error is gone.
-            let _ = writeln!(out, "{}", plain(&finding.into()));
-        }
+    /// Where the report of a stage goes while it is made; with `--json` it is printed when it is complete.
+    fn progress(&self, stage: &str, sys: &System) -> Progress<std::io::StdoutLock<'static>> {
+        let terminal = (!self.json).then(|| self.terminal(sys.mode()));
+        let journal = if sys.mode() == Mode::Apply { sys.host().journal() } else { None };
+        Progress::new(stage, self.detail(), terminal, journal)
     }
 
     /// Findings with the lines they are about, for somebody who asked.

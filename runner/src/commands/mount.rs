@@ -2,8 +2,8 @@
 
 use super::{exit_status, run, status_of};
 use crate::command_line::{Mount, Options};
-use crate::immutable_root::{self, Request, shown};
-use crate::report::store;
+use crate::immutable_root::{self, Request, STAGE, shown};
+use crate::report::{plain, store};
 use anyhow::Result;
 use cosette_plugins::system::Mode;
 use std::io::{Write, stderr, stdout};
@@ -15,18 +15,11 @@ pub(super) fn mount(options: &Options, arguments: &Mount) -> Result<u8> {
     }
     let sys = options.system(Mode::Apply)?;
     let request = Request::read(&sys);
-    let mut terminal = options.terminal(Mode::Apply);
-    let report = immutable_root::mount(&sys, &arguments.sysroot, &request, |step| {
-        if !options.json {
-            // A reader that has gone away must not stop the boot.
-            let _ = terminal.step(step);
-        }
-    });
-    if !options.json {
-        let _ = terminal.summary(&report);
-    }
-    drop(terminal);
-    options.print_findings(request.findings());
+    let mut progress = options.progress(STAGE, &sys);
+    progress.findings(request.findings());
+    let report = immutable_root::mount(&sys, &arguments.sysroot, &request, |step| progress.step(step));
+    progress.summary(&report);
+    drop(progress);
     if let Err(error) = store::save(&report, &sys) {
         let _ = writeln!(stderr(), "warning: the report is not kept: {error:#}");
     }
@@ -39,7 +32,9 @@ fn dry_run(options: &Options, arguments: &Mount) -> Result<u8> {
     let sys = options.system(Mode::Plan)?;
     let request = Request::read(&sys);
     let (plan, lines) = immutable_root::dry_run(&sys, &arguments.sysroot, &request)?;
-    options.print_findings(request.findings());
+    for finding in request.findings() {
+        let _ = writeln!(stderr(), "{}", plain(&finding.into()));
+    }
     let mut out = stdout().lock();
     for mount in &plan.mounts {
         let _ = writeln!(out, "mount {}", shown(mount));

@@ -20,6 +20,7 @@ pub(super) fn plan(options: &Options, arguments: &Selection) -> Result<u8> {
     };
     let nothing_is_valid = prepared.nothing_is_valid();
     options.print_excerpts(&prepared.findings, &prepared.texts);
-    let report = execute(options, prepared, &sys, |report| finish(options, report))?;
+    let report =
+        execute(options.progress(&prepared.stage, &sys), prepared, &sys, |report| finish(options, report))?;
     Ok(exit_status(&report, nothing_is_valid))
 }

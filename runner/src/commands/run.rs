@@ -2,7 +2,7 @@
 
 use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
-use crate::report::{Report, store};
+use crate::report::{Progress, Report, store};
 use crate::stage::{Documents, Prepared};
 use anyhow::Result;
 use cosette_plugins::System;
@@ -18,8 +18,9 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
     let sys = options.system(Mode::Apply)?;
     let prepared = plan_of_defaults(options, &arguments.stage, &also, &sys);
     let nothing_is_valid = prepared.nothing_is_valid();
-    options.print_findings(&prepared.findings);
-    let report = execute(options, prepared, &sys, |report| finish(options, report))?;
+    let mut progress = options.progress(&prepared.stage, &sys);
+    progress.findings(&prepared.findings);
+    let report = execute(progress, prepared, &sys, |report| finish(options, report))?;
     if let Err(error) = store::save(&report, &sys) {
         let _ = writeln!(stderr(), "warning: the report is not kept: {error:#}");
     }
@@ -40,29 +41,22 @@ pub(super) fn apply(options: &Options, arguments: &Apply) -> Result<u8> {
     };
     let nothing_is_valid = documents.nothing_is_valid();
     let prepared = plan_of(options, documents, &arguments.stage);
-    options.print_findings(&prepared.findings);
-    let report = execute(options, prepared, &sys, |report| finish(options, report))?;
+    let mut progress = options.progress(&prepared.stage, &sys);
+    progress.findings(&prepared.findings);
+    let report = execute(progress, prepared, &sys, |report| finish(options, report))?;
     Ok(exit_status(&report, nothing_is_valid))
 }
 
-/// Executes and prints as it goes; the last word is `finish`'s.
+/// Executes and tells as it goes; the last word is `finish`'s.
 pub(super) fn execute(
-    options: &Options,
+    mut progress: Progress<impl Write>,
     prepared: Prepared,
     sys: &System,
     finish: impl FnOnce(&Report) -> Result<()>,
 ) -> Result<Report> {
-    let mut terminal = options.terminal(sys.mode());
-    let report = prepared.execute(sys, |step| {
-        if !options.json {
-            // A reader that has gone away must not stop the stage.
-            let _ = terminal.step(step);
-        }
-    });
-    if !options.json {
-        let _ = terminal.summary(&report);
-    }
-    drop(terminal);
+    let report = prepared.execute(sys, |step| progress.step(step));
+    progress.summary(&report);
+    drop(progress);
     finish(&report)?;
     Ok(report)
 }

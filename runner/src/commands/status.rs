@@ -33,7 +33,7 @@ pub(super) fn status(options: &Options) -> Result<u8> {
             }
         }
         for report in &reports {
-            let _ = terminal.summary(report);
+            let _ = terminal.past(report);
         }
     }
     Ok(if failed { status_of::FAILED } else { status_of::DONE })

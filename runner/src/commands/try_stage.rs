@@ -37,7 +37,7 @@ pub(super) fn try_stage(options: &Options, arguments: &Selection) -> Result<u8> 
     let host = Arc::new(ViewHost::new(Live, view.pretends_owners()));
     let sys = System::new(view.root(), host, Mode::Apply).context("cannot use the view as the root")?;
     options.print_excerpts(&prepared.findings, &prepared.texts);
-    let report = execute(options, prepared, &sys, |report| {
+    let report = execute(options.progress(&prepared.stage, &sys), prepared, &sys, |report| {
         let changes = view.changes(&|device, inode, found| sys.host().owner(device, inode, found))?;
         if options.json {
             return print_json(&Tried::new(report, &changes, &view));

@@ -77,7 +77,7 @@ pub fn mount(
     mut observe: impl FnMut(&StepReport),
 ) -> Report {
     let begun = Instant::now();
-    let mut report = Report::new(STAGE, sys.host().now(), &request.findings);
+    let mut report = Report::new(STAGE, sys, &request.findings);
     let mut tell = |step: StepReport| {
         observe(&step);
         report.push(step);

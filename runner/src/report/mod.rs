@@ -3,18 +3,21 @@
 //! **Architecture invariant:** a report holds no secret. It names documents, lines and paths; never content,
 //! never the text of a command.
 
+mod progress;
 mod secret;
 mod snippet;
 pub mod store;
 mod terminal;
 
+pub use progress::{Progress, STAGE_ENDED, STEP_ENDED};
 pub use snippet::{Texts, excerpt, plain};
 pub use terminal::{Terminal, plural};
 
 use crate::planner::Planned;
-use cosette_plugins::{Action, Effect};
+use cosette_plugins::{Action, Effect, System};
 use cosette_schema::{Diagnostic, Severity};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 use std::time::Duration;
 
 /// What came of a stage.
@@ -26,6 +29,10 @@ pub struct Report {
     pub result: Outcome,
     /// When it began: RFC 3339, in UTC.
     pub started: String,
+    /// How long the kernel ran then, in milliseconds: clocks are set during a boot, and this goes on. Absent where the
+    /// kernel does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<f64>,
     /// How long it took, in milliseconds, from before the documents were read.
     pub duration_ms: f64,
     /// How long of that programs were waited for, such as those of `commands` and `if`.
@@ -176,6 +183,12 @@ pub fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
+/// How long the kernel has been running: the first of two numbers (proc_uptime(5)).
+fn uptime(sys: &System) -> Option<Duration> {
+    let text = String::from_utf8(sys.host().kernel_file(Path::new("/proc/uptime")).ok()??).ok()?;
+    Duration::try_from_secs_f64(text.split(' ').next()?.parse().ok()?).ok()
+}
+
 impl StepReport {
     /// The report of a step that has not run yet; without findings it will be `applied`.
     pub fn new(planned: &Planned) -> Self {
@@ -226,14 +239,27 @@ impl StepReport {
     }
 }
 
+impl Outcome {
+    /// As it stands in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 impl Report {
-    /// A report of a stage that begins at `started`, with what was found in its documents.
-    pub fn new(stage: &str, started: std::time::SystemTime, diagnostics: &[Diagnostic]) -> Self {
+    /// A report of a stage that begins now, with what was found in its documents.
+    pub fn new(stage: &str, sys: &System, diagnostics: &[Diagnostic]) -> Self {
         let failed = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
         Self {
             stage: stage.to_owned(),
             result: if failed { Outcome::Failed } else { Outcome::Applied },
-            started: humantime::format_rfc3339_millis(started).to_string(),
+            started: humantime::format_rfc3339_millis(sys.host().now()).to_string(),
+            uptime_ms: uptime(sys).map(milliseconds),
             duration_ms: 0.0,
             programs_ms: 0.0,
             summary: Summary::default(),

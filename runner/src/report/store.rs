@@ -35,11 +35,52 @@ pub fn load(sys: &System) -> Result<(Vec<Report>, Vec<anyhow::Error>)> {
             Err(error) => errors.push(error),
         }
     }
-    reports.sort_by(|one, other| one.started.cmp(&other.started));
+    // The clock may have been set in between.
+    let uptime = |report: &Report| report.uptime_ms.unwrap_or_default();
+    reports.sort_by(|one, other| {
+        uptime(one).total_cmp(&uptime(other)).then_with(|| one.started.cmp(&other.started))
+    });
     Ok((reports, errors))
 }
 
 fn read(path: &str, sys: &System) -> Result<Option<Report>> {
     let Some(json) = sys.read(path)? else { return Ok(None) };
     serde_json::from_slice(&json).map(Some).with_context(|| format!("{path} is not a report"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cosette_plugins::system::Mode;
+    use cosette_plugins::testing::Machine;
+
+    #[test]
+    fn the_earliest_is_the_first_whatever_the_clock_was_set_to() {
+        let machine = Machine::new("");
+        let sys = machine.system(Mode::Apply);
+        for (stage, uptime, started) in [
+            ("boot", "12.50 3.00\n", "2026-03-01T00:00:00.000Z"),
+            ("rootfs", "2.31 3.00\n", "2027-01-01T00:00:00.000Z"),
+            ("mount", "2.31 3.00\n", "2027-01-01T00:00:00.002Z"),
+            ("initramfs", "9.00 3.00\n", "1970-01-01T00:00:00.000Z"),
+            ("hostile", "never\n", "2026-01-01T00:00:00.000Z"),
+        ] {
+            machine.host.kernel_file("/proc/uptime", uptime);
+            let report = Report { started: started.to_owned(), ..Report::new(stage, &sys, &[]) };
+            save(&report, &sys).unwrap();
+        }
+        let (reports, errors) = load(&sys).unwrap();
+        assert!(errors.is_empty());
+        let order: Vec<_> = reports.iter().map(|report| (report.stage.as_str(), report.uptime_ms)).collect();
+        assert_eq!(
+            order,
+            [
+                ("hostile", None),
+                ("rootfs", Some(2310.0)),
+                ("mount", Some(2310.0)),
+                ("initramfs", Some(9000.0)),
+                ("boot", Some(12500.0)),
+            ]
+        );
+    }
 }

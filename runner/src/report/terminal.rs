@@ -44,6 +44,19 @@ impl<W: Write> Terminal<W> {
 
     /// One step, with what it changed and what went wrong.
     pub fn step(&mut self, step: &StepReport) -> io::Result<()> {
+        self.step_itself(step)?;
+        for finding in step.errors.iter().chain(&step.warnings) {
+            let style = if finding.severity == "error" { FAILED } else { WARNED };
+            for (at, line) in plain(finding).lines().enumerate() {
+                let line = if at == 0 { self.paint(style, line) } else { format!("  {line}") };
+                writeln!(self.out, "          {line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One step, with what it changed.
+    pub(super) fn step_itself(&mut self, step: &StepReport) -> io::Result<()> {
         let failed = step.outcome == Outcome::Failed;
         if self.detail > 0 || failed {
             let word = self.outcome(step.outcome, step.changed());
@@ -54,15 +67,7 @@ impl<W: Write> Terminal<W> {
         if let Some(reason) = step.reason.as_ref().filter(|_| self.detail > 0 || failed) {
             writeln!(self.out, "          {reason}")?;
         }
-        self.effects(&step.effects)?;
-        for finding in step.errors.iter().chain(&step.warnings) {
-            let style = if finding.severity == "error" { FAILED } else { WARNED };
-            for (at, line) in plain(finding).lines().enumerate() {
-                let line = if at == 0 { self.paint(style, line) } else { format!("  {line}") };
-                writeln!(self.out, "          {line}")?;
-            }
-        }
-        Ok(())
+        self.effects(&step.effects)
     }
 
     /// One part of `cosette init`, with what it changed and what went wrong.
@@ -90,12 +95,12 @@ impl<W: Write> Terminal<W> {
 
     fn outcome(&self, outcome: Outcome, changed: usize) -> String {
         let (style, word) = match outcome {
-            Outcome::Failed => (FAILED, "failed"),
-            Outcome::Skipped => (QUIET, "skipped"),
-            Outcome::Unknown => (WARNED, "unknown"),
+            Outcome::Failed => (FAILED, outcome.as_str()),
+            Outcome::Skipped => (QUIET, outcome.as_str()),
+            Outcome::Unknown => (WARNED, outcome.as_str()),
             Outcome::Applied if changed == 0 => (QUIET, "unchanged"),
             Outcome::Applied if self.planned => (APPLIED, "would run"),
-            Outcome::Applied => (APPLIED, "applied"),
+            Outcome::Applied => (APPLIED, outcome.as_str()),
         };
         self.paint(style, &format!("{word:<9}"))
     }
@@ -111,6 +116,16 @@ impl<W: Write> Terminal<W> {
 
     /// The last line: how many of which.
     pub fn summary(&mut self, report: &Report) -> io::Result<()> {
+        self.numbers(report, "")
+    }
+
+    /// The same of a stage that has long ended, with the time at which it began.
+    pub fn past(&mut self, report: &Report) -> io::Result<()> {
+        let uptime = report.uptime_ms.map(|uptime| format!(", {:.2} s after the kernel", uptime / 1e3));
+        self.numbers(report, &format!(", begun {}{}", report.started, uptime.unwrap_or_default()))
+    }
+
+    fn numbers(&mut self, report: &Report, when: &str) -> io::Result<()> {
         for finding in report.diagnostics.iter().filter(|finding| finding.source == "root") {
             let line = self.paint(FAILED, &format!("error: {}", finding.message));
             writeln!(self.out, "{line}")?;
@@ -141,7 +156,7 @@ impl<W: Write> Terminal<W> {
         let time = report.duration_ms;
         writeln!(
             self.out,
-            "{stage}: {applied} applied, {skipped} skipped, {failed} failed{errors}; {changes} in {time:.1} ms"
+            "{stage}: {applied} applied, {skipped} skipped, {failed} failed{errors}; {changes} in {time:.1} ms{when}"
         )
     }
 
@@ -200,4 +215,25 @@ pub fn plural(number: usize, thing: &str) -> String {
 /// The text without control characters, which could take hold of the terminal.
 fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cosette_plugins::testing::Machine;
+
+    #[test]
+    fn a_stage_that_has_long_ended_is_told_with_its_time() {
+        let machine = Machine::new("");
+        let past = || {
+            let report = Report::new("rootfs", &machine.system(Mode::Apply), &[]);
+            let mut out = Vec::new();
+            Terminal::new(&mut out, false, 1, Mode::Apply).past(&report).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let numbers = "rootfs: 0 applied, 0 skipped, 0 failed; 0 changes in 0.0 ms";
+        assert_eq!(past(), format!("{numbers}, begun 2026-01-02T03:04:05.000Z\n"));
+        machine.host.kernel_file("/proc/uptime", "2.31 3.00\n");
+        assert_eq!(past(), format!("{numbers}, begun 2026-01-02T03:04:05.000Z, 2.31 s after the kernel\n"));
+    }
 }
