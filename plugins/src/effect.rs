@@ -27,6 +27,8 @@ pub enum Diff {
         /// The content after.
         after: String,
     },
+    /// A table before (nothing for something new) and after, which is shown as a whole.
+    Table(Box<[String; 2]>),
     /// The content is not shown, for the reason given: `not readable by everybody`, `binary`, `larger than
     /// 64 KiB`.
     Hidden(&'static str),
@@ -74,6 +76,10 @@ pub enum Action {
     Unpack,
     /// Something was mounted.
     Mount,
+    /// The table of partitions of a disk was written.
+    Partition,
+    /// A file system grew to the size of its device.
+    GrowFileSystem,
 }
 
 impl Action {
@@ -100,6 +106,8 @@ impl Action {
             Self::Send => "send",
             Self::Unpack => "unpack",
             Self::Mount => "mount",
+            Self::Partition => "partition",
+            Self::GrowFileSystem => "grow-file-system",
         }
     }
 }

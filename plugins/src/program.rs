@@ -39,11 +39,11 @@ pub(crate) fn remedy<T>(result: Result<T>, remedy: &'static str) -> Result<T> {
     }
 }
 
-fn failure(output: &Output) -> String {
+pub(crate) fn failure(output: &Output) -> String {
     ending(output.status, &excerpt(&String::from_utf8_lossy(&output.tail)))
 }
 
-fn command(words: &[&str]) -> Command {
+pub(crate) fn command(words: &[&str]) -> Command {
     let (program, arguments) = words.split_first().unwrap_or((&"", &[]));
     arguments.iter().fold(Command::new(words.join(" "), *program), |command, word| command.argument(*word))
 }

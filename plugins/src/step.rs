@@ -11,9 +11,6 @@ use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Diagnostic, Field, Findings, Origin, RawStep, Span, Spanned, record, suggest};
 use std::rc::Rc;
 
-/// Keys of yip that are not supported yet. A step that runs applies its other keys and fails with a clear message.
-const NOT_YET: &[&str] = &["layout"];
-
 /// A step, decoded.
 pub struct Step {
     /// The `name:` of the step.
@@ -25,8 +22,6 @@ pub struct Step {
     /// What was wrong with it. Each error has taken something out: an item of a key, a key, or, when a
     /// condition is not understood, everything.
     pub findings: Vec<Diagnostic>,
-    /// An error for each key that is not supported yet. It concerns only machines on which the step runs.
-    pub not_yet: Vec<Diagnostic>,
     conditions: Option<Conditions>,
     plugins: Vec<(Span, Box<dyn Instance>)>,
     fields: Vec<(Spanned<String>, Node)>,
@@ -52,7 +47,6 @@ impl Step {
     /// Decodes a step of the document that came from `origin`.
     pub fn decode(raw: RawStep, origin: &Origin) -> Self {
         let mut findings = Findings::new(origin.clone());
-        let mut not_yet = Findings::new(origin.clone());
         let RawStep { span, module, fields } = raw;
         if let Some(module) = module {
             return Self::of_module(module, span, fields, findings);
@@ -66,11 +60,6 @@ impl Step {
                     after = entries.into_iter().map(|entry| entry.name).collect();
                 }
                 known if Conditions::has(known) => {}
-                known if NOT_YET.contains(&known) => {
-                    not_yet.error(key.span, format!("`{known}` is not supported yet")).help(
-                        "the other keys of the step are applied; use `commands` for this one meanwhile",
-                    );
-                }
                 other if PLUGINS.iter().any(|plugin| plugin.key == other) => {}
                 other => unknown_key(other, key.span, &mut findings),
             }
@@ -82,8 +71,8 @@ impl Step {
             }
         }
         let conditions = Conditions::decode(&fields, &mut findings);
-        let (findings, not_yet) = (findings.into_vec(), not_yet.into_vec());
-        Self { name, span, after, findings, not_yet, conditions, plugins, fields, once: None }
+        let findings = findings.into_vec();
+        Self { name, span, after, findings, conditions, plugins, fields, once: None }
     }
 
     /// The step that a module of cloud-init is: one plugin, no conditions.
@@ -109,8 +98,8 @@ impl Step {
         let plugins = fields.iter().filter_map(decode).collect();
         let conditions = Conditions::decode(&[], &mut findings);
         let (name, findings) = (Some(module.name.to_owned()), findings.into_vec());
-        let (after, not_yet) = (Vec::new(), Vec::new());
-        Self { name, span, after, findings, not_yet, conditions, plugins, fields, once }
+        let after = Vec::new();
+        Self { name, span, after, findings, conditions, plugins, fields, once }
     }
 
     /// Whether the step runs. A step whose conditions were not understood does not.
@@ -135,7 +124,7 @@ impl Step {
 
 fn unknown_key(key: &str, span: Span, findings: &mut Findings) {
     let known = Step::FIELDS.iter().chain(Conditions::FIELDS).map(|field| field.names[0]);
-    let known = known.chain(PLUGINS.iter().map(|plugin| plugin.key)).chain(NOT_YET.iter().copied());
+    let known = known.chain(PLUGINS.iter().map(|plugin| plugin.key));
     let finding = findings.warn(span, format!("unknown key `{key}`"));
     if let Some(near) = suggest(key, known) {
         finding.help(format!("did you mean `{near}`?"));

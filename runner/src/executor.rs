@@ -62,7 +62,6 @@ fn run(planned: &Planned, sys: &System, facts: &Facts) -> StepReport {
     sys.take_effects();
     if runs {
         apply(planned, &cx, sys, &mut report);
-        report.add_findings(&planned.step.not_yet);
     }
     finish(planned, cx, report)
 }

@@ -85,13 +85,13 @@ pub struct Findings {
     list: Vec<Diagnostic>,
     /// The latest of those beyond the limit, and their number: a text can be wrong in a million places.
     beyond: Option<(Box<Diagnostic>, usize)>,
-    has_errors: bool,
+    errors: usize,
 }
 
 impl Findings {
     /// An empty collection for the text that came from `origin`.
     pub fn new(origin: Origin) -> Self {
-        Self { origin, list: Vec::new(), beyond: None, has_errors: false }
+        Self { origin, list: Vec::new(), beyond: None, errors: 0 }
     }
 
     /// The text these findings are about.
@@ -101,7 +101,7 @@ impl Findings {
 
     /// Records an error.
     pub fn error(&mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Diagnostic {
-        self.has_errors = true;
+        self.errors += 1;
         self.push(Severity::Error, span.into(), message.into())
     }
 
@@ -112,7 +112,12 @@ impl Findings {
 
     /// Whether an error is among the findings.
     pub fn has_errors(&self) -> bool {
-        self.has_errors
+        self.errors > 0
+    }
+
+    /// How many errors were recorded so far.
+    pub fn errors(&self) -> usize {
+        self.errors
     }
 
     /// All findings in the order they were made, each once: what stands at an anchor is found again at each of
@@ -120,7 +125,7 @@ impl Findings {
     pub fn into_vec(mut self) -> Vec<Diagnostic> {
         distinct(&mut self.list);
         if let Some((_, count)) = self.beyond {
-            let severity = if self.has_errors { Severity::Error } else { Severity::Warning };
+            let severity = if self.has_errors() { Severity::Error } else { Severity::Warning };
             let message = format!("{count} more findings are not shown");
             self.list.push(Diagnostic { severity, origin: self.origin, span: None, message, help: None });
         }
@@ -149,8 +154,8 @@ pub fn distinct(findings: &mut Vec<Diagnostic>) {
 impl Findings {
     /// Findings that were taken out before.
     pub(crate) fn from_list(origin: Origin, list: Vec<Diagnostic>) -> Self {
-        let has_errors = list.iter().any(|finding| finding.severity == Severity::Error);
-        Self { origin, list, beyond: None, has_errors }
+        let errors = list.iter().filter(|finding| finding.severity == Severity::Error).count();
+        Self { origin, list, beyond: None, errors }
     }
 }
 

@@ -3,91 +3,15 @@
 use crate::disk::devices::{Device, Mount};
 use crate::facts::Facts;
 use crate::system::{Live, Mode};
+use crate::testing::{LoopDisk, run};
 use crate::{Context, System, cloud_config};
 use cosette_schema::Origin;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-/// A disk in a file.
-struct Disk {
-    directory: tempfile::TempDir,
-    path: String,
-}
-
-impl Disk {
-    /// A disk of so many mebibytes; nothing where there can be none, which is said.
-    fn new(size: u64) -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let file = directory.path().join("disk");
-        std::fs::File::create(&file).unwrap().set_len(size << 20).unwrap();
-        let output = Command::new("losetup").args(["--find", "--show"]).arg(&file).output();
-        let tools = ["sfdisk", "partx", "blkid", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs"];
-        let there = |tool: &&str| {
-            ["/sbin", "/usr/sbin", "/usr/bin"].iter().any(|dir| Path::new(dir).join(tool).exists())
-        };
-        match output {
-            Ok(output) if output.status.success() && tools.iter().all(there) => {
-                let path = String::from_utf8(output.stdout).unwrap().trim().to_owned();
-                Some(Self { directory, path })
-            }
-            _ => {
-                writeln!(std::io::stderr(), "SKIPPED: disks in files: needs root, losetup and {tools:?}")
-                    .unwrap();
-                None
-            }
-        }
-    }
-
-    fn grow(&self, size: u64) {
-        let file = self.directory.path().join("disk");
-        std::fs::File::options().write(true).open(file).unwrap().set_len(size << 20).unwrap();
-        run("losetup", &["--set-capacity", &self.path]);
-    }
-
-    /// Mounts a partition for as long as the guard lives.
-    fn mount(&self, number: u32) -> Mounted {
-        let point = self.directory.path().join("mounted");
-        std::fs::create_dir_all(&point).unwrap();
-        run("mount", &[&format!("{}p{number}", self.path), point.to_str().unwrap()]);
-        Mounted { point }
-    }
-
-    fn sectors(&self, number: u32) -> u64 {
-        let name = self.path.trim_start_matches("/dev/");
-        std::fs::read_to_string(format!("/sys/class/block/{name}p{number}/size"))
-            .unwrap()
-            .trim()
-            .parse()
-            .unwrap()
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("partx").args(["--delete", &self.path]).output();
-        let _ = Command::new("losetup").args(["--detach", &self.path]).output();
-    }
-}
-
-/// A mounted partition.
-struct Mounted {
-    point: PathBuf,
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.point).output();
-    }
-}
-
-#[track_caller]
-fn run(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
+const PROGRAMS: [&str; 6] = ["sfdisk", "partx", "blkid", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs"];
 
 /// Applies the modules that a cloud-config calls for to this machine, whatever is recorded. Returns the findings and
 /// the programs that ran.
@@ -115,8 +39,8 @@ fn programs(effects: &[String]) -> Vec<&str> {
 
 #[test]
 fn a_disk_is_partitioned_and_gets_file_systems_and_the_second_time_nothing_changes() {
-    let Some(disk) = Disk::new(256) else { return };
-    let path = &disk.path;
+    let Some(disk) = LoopDisk::new(256, &PROGRAMS) else { return };
+    let path = disk.path();
     let text = format!(
         "device_aliases: {{data: {path}}}\n\
          disk_setup: {{data: {{table_type: gpt, layout: [25, [25, 8200], 50]}}}}\n\
@@ -161,8 +85,8 @@ fn a_disk_is_partitioned_and_gets_file_systems_and_the_second_time_nothing_chang
 #[test]
 fn a_partition_grows_with_its_disk_while_it_is_mounted_and_so_does_its_file_system() {
     for kind in ["xfs", "btrfs"] {
-        let Some(disk) = Disk::new(360) else { return };
-        let path = &disk.path;
+        let Some(disk) = LoopDisk::new(360, &PROGRAMS) else { return };
+        let path = disk.path();
         let (findings, _) = apply(&format!(
             "disk_setup: {{{path}: {{table_type: gpt, layout: [2, 97]}}}}\n\
              fs_setup: [{{filesystem: {kind}, device: {path}, partition: 2}}]"
@@ -171,7 +95,7 @@ fn a_partition_grows_with_its_disk_while_it_is_mounted_and_so_does_its_file_syst
         let mounted = disk.mount(2);
         disk.grow(600);
         let before = disk.sectors(2);
-        let text = format!("growpart: {{devices: [{}]}}", mounted.point.display());
+        let text = format!("growpart: {{devices: [{}]}}", mounted.path());
         let (findings, effects) = apply(&text);
         assert_eq!((findings.len(), effects.len()), (0, 2), "{findings:?} {effects:?}");
         assert!(disk.sectors(2) > before + (230 << 11), "{} -> {}", before, disk.sectors(2));
@@ -180,7 +104,7 @@ fn a_partition_grows_with_its_disk_while_it_is_mounted_and_so_does_its_file_syst
         assert_eq!(apply(&format!("growpart: {{devices: [{path}p1]}}")), (vec![], vec![]));
 
         let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
-        let mount = Mount::at(&sys, mounted.point.to_str().unwrap()).unwrap().unwrap();
+        let mount = Mount::at(&sys, &mounted.path()).unwrap().unwrap();
         let free = || {
             let text = run("df", &["-Pk", &mount.point]);
             text.lines().nth(1).unwrap().split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
@@ -195,21 +119,21 @@ fn a_partition_grows_with_its_disk_while_it_is_mounted_and_so_does_its_file_syst
 
 #[test]
 fn a_swap_file_is_whole_and_can_be_used() {
-    let Some(disk) = Disk::new(256) else { return };
-    let path = &disk.path;
+    let Some(disk) = LoopDisk::new(256, &PROGRAMS) else { return };
+    let path = disk.path();
     let (findings, _) = apply(&format!(
         "disk_setup: {{{path}: {{layout: true}}}}\nfs_setup: [{{filesystem: btrfs, device: {path}, partition: 1}}]"
     ));
     assert_eq!(findings, [""; 0]);
     let mounted = disk.mount(1);
-    let file = mounted.point.join("swap.img");
+    let file = Path::new(&mounted.path()).join("swap.img");
     let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
     assert!(Device::at(&sys, Path::new(path)).unwrap().is_some());
     super::mounts::swap::write(&sys, &file, 32 << 20).unwrap();
     let found = std::fs::metadata(&file).unwrap();
     assert_eq!(found.len(), 32 << 20);
     assert_eq!(run("blkid", &["-p", "-s", "TYPE", "-o", "value", file.to_str().unwrap()]), "swap\n");
-    assert_eq!(std::fs::read_dir(&mounted.point).unwrap().count(), 1);
+    assert_eq!(std::fs::read_dir(mounted.path()).unwrap().count(), 1);
     let used = Command::new("swapon").arg(&file).output().unwrap();
     if used.status.success() {
         run("swapoff", &[file.to_str().unwrap()]);

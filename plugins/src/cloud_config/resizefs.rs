@@ -5,13 +5,12 @@
 //! resize_rootfs: true
 //! ```
 //!
-//! ext2, ext3, ext4, XFS and btrfs grow while they are mounted, by `resize2fs`, `xfs_growfs` and `btrfs`, which do
-//! nothing where nothing is to be gained. A root that cannot grow (an overlay, a loop device, one that is
+//! ext2, ext3, ext4 (by `resize2fs`), XFS and btrfs (by the kernel) grow while they are mounted, and nothing is done
+//! where nothing is to be gained. A root that cannot grow (an overlay, a loop device, one that is
 //! read-only) is left with a warning. `noblock` is the same as `true`: it takes no time that a boot would notice.
 
 use crate::disk::devices::Mount;
-use crate::program::{remedy, run};
-use crate::{Context, Plugin, System};
+use crate::{Context, Plugin, System, disk};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, Spanned, record};
@@ -67,19 +66,10 @@ pub(super) fn grow(sys: &System, mount: &Mount) -> Result<Result<(), String>> {
     if mount.read_only {
         return Ok(Err("it is mounted read-only".to_owned()));
     }
-    let (path, point) = (device.path(), &mount.point);
-    let grown = match &*mount.kind {
-        "ext2" | "ext3" | "ext4" => {
-            remedy(run(sys, &["resize2fs", &path]), "the root cannot grow: install e2fsprogs")
-        }
-        "xfs" => remedy(run(sys, &["xfs_growfs", point]), "the root cannot grow: install xfsprogs"),
-        "btrfs" => {
-            let words = ["btrfs", "filesystem", "resize", "max", point];
-            remedy(run(sys, &words), "the root cannot grow: install btrfs-progs")
-        }
-        other => return Ok(Err(format!("{other} cannot grow"))),
-    };
-    grown.map(|_| Ok(()))
+    match &*mount.kind {
+        "ext2" | "ext3" | "ext4" | "xfs" | "btrfs" => disk::grow::grow(sys, &device, &mount.kind).map(Ok),
+        other => Ok(Err(format!("{other} cannot grow"))),
+    }
 }
 
 #[cfg(test)]
@@ -101,8 +91,8 @@ mod tests {
     fn each_file_system_has_its_program() {
         for (kind, command) in [
             ("ext4", "resize2fs /dev/vda1"),
-            ("xfs", "xfs_growfs /"),
-            ("btrfs", "btrfs filesystem resize max /"),
+            ("xfs", "(the kernel grows xfs on /dev/vda1)"),
+            ("btrfs", "(the kernel grows btrfs on /dev/vda1)"),
         ] {
             assert_eq!(machine(kind).check(TRUE, "").commands, [command]);
         }

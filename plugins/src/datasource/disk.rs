@@ -48,7 +48,7 @@ fn ask(sys: &System, label: &str, read: fn(&System) -> Result<Option<Metadata>>)
         if !found.eq_ignore_ascii_case(label) {
             continue;
         }
-        let mounted = sys.host().mount_detached(&device, kind);
+        let mounted = sys.host().mount_detached(&device, kind, true);
         let mounted =
             mounted.with_context(|| format!("cannot mount {} ({kind}, {found})", device.display()))?;
         let root = format!("/proc/self/fd/{}", mounted.as_raw_fd());
@@ -169,12 +169,12 @@ mod tests {
             let device = Path::new(&device);
             assert_eq!(Live.read_device(device, 1082)?[1080..], [0x53, 0xef]);
             assert!(
-                Live.mount_detached(device, "no-such")
+                Live.mount_detached(device, "no-such", true)
                     .unwrap_err()
                     .to_string()
                     .contains("no such file system")
             );
-            let mounted = Live.mount_detached(device, "ext4")?;
+            let mounted = Live.mount_detached(device, "ext4", true)?;
             let root = format!("/proc/self/fd/{}", mounted.as_raw_fd());
             let disk = System::new(Path::new(&root), std::sync::Arc::new(Live), Mode::Plan)?;
             let mounts = std::fs::read_to_string("/proc/self/mounts")?;

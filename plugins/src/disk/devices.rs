@@ -1,6 +1,7 @@
 //! What is mounted and which block devices there are, as the kernel of the running machine shows it.
 
 use crate::System;
+use crate::system::Mode;
 use anyhow::{Result, bail};
 use std::path::{Component, Path, PathBuf};
 
@@ -122,6 +123,19 @@ impl Device {
         Ok(device.attribute(sys, "size")?.map(|_| device))
     }
 
+    /// All that the kernel knows, by name, but for those that hold nothing.
+    pub(crate) fn all(sys: &System) -> Result<Vec<Self>> {
+        let mut devices = Vec::new();
+        for name in sys.host().kernel_dir(Path::new("/sys/class/block"))?.unwrap_or_default() {
+            if let Some(device) = Self::named(sys, &name.to_string_lossy())?
+                && device.sectors(sys)? > 0
+            {
+                devices.push(device);
+            }
+        }
+        Ok(devices)
+    }
+
     /// The device at a path such as `/dev/vda1` or `/dev/disk/by-label/ROOT`; nothing if there is none.
     pub(crate) fn at(sys: &System, path: &Path) -> Result<Option<Self>> {
         let mut path = path.to_owned();
@@ -171,6 +185,24 @@ impl Device {
         Ok(found)
     }
 
+    /// The partition with this number. In a plan it may not be there yet.
+    pub(crate) fn part(&self, sys: &System, number: u32) -> Result<Self> {
+        let found = self.partitions(sys)?.into_iter().find(|(other, _)| *other == number);
+        match found {
+            Some((_, partition)) => Ok(partition),
+            None if sys.mode() == Mode::Plan => {
+                let between = if self.name.ends_with(|last: char| last.is_ascii_digit()) { "p" } else { "" };
+                Ok(Self { name: format!("{}{between}{number}", self.name) })
+            }
+            None => bail!("the kernel knows no partition {number} of {}", self.path()),
+        }
+    }
+
+    /// The disk that it is a part of, or it itself.
+    pub(crate) fn disk(self, sys: &System) -> Result<Self> {
+        Ok(self.partition(sys)?.map_or(self, |partition| partition.disk))
+    }
+
     /// Whether it is a file that pretends to be a disk.
     pub(crate) fn is_loop(&self, sys: &System) -> Result<bool> {
         Ok(self.attribute(sys, "loop/backing_file")?.is_some())
@@ -211,7 +243,6 @@ fn normal(path: &Path) -> PathBuf {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::system::Mode;
     use crate::testing::{FakeHost, Machine};
 
     /// A disk of so many sectors with partitions: number, first sector, sectors.

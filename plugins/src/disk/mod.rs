@@ -1,14 +1,16 @@
-//! Disks: what is mounted, which block devices there are, and what lies on them.
+//! Disks: what is mounted, which block devices there are, what lies on them, and how they are partitioned.
 
-#[allow(dead_code, reason = "the key that uses it comes next")]
 mod bytes;
 pub(crate) mod devices;
-#[allow(dead_code, reason = "the key that uses it comes next")]
+pub(crate) mod file_system;
 pub(crate) mod gpt;
+pub(crate) mod grow;
+pub(crate) mod layout;
 pub mod magic;
+pub(crate) mod plan;
 #[cfg(test)]
 mod programs;
-#[allow(dead_code, reason = "the key that uses it comes next")]
+pub(crate) mod show;
 pub(crate) mod superblock;
-#[allow(dead_code, reason = "the key that uses it comes next")]
 pub(crate) mod types;
+pub(crate) mod udev;

@@ -3,22 +3,34 @@
 
 use super::gpt::Guid;
 
+/// The EFI system partition.
+pub(crate) const ESP: Guid = Guid::new(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b);
+
+/// Swap space.
+pub(crate) const SWAP: Guid = Guid::new(0x0657fd6d_a4ab_43c4_84e5_0933c84b4f4f);
+
+/// Anything of Linux.
+pub(crate) const LINUX_GENERIC: Guid = Guid::new(0x0fc63daf_8483_4772_8e79_3d69d8477de4);
+
+/// What Windows would mount.
+pub(crate) const BASIC_DATA: Guid = Guid::new(0xebd0a0a2_b9e5_4433_87c0_68b6b72699c7);
+
 const TYPES: &[(&str, Guid)] = &[
-    ("esp", Guid::new(0xc12a7328_f81f_11d2_ba4b_00a0c93ec93b)),
+    ("esp", ESP),
     ("xbootldr", Guid::new(0xbc13c2ff_59e6_4262_a352_b275fd6f7172)),
-    ("swap", Guid::new(0x0657fd6d_a4ab_43c4_84e5_0933c84b4f4f)),
+    ("swap", SWAP),
     ("home", Guid::new(0x933ac7e1_2eb4_4f13_b844_0e14e2aef915)),
     ("srv", Guid::new(0x3b8f8425_20e0_4f3b_907f_1a25a76f98e8)),
     ("var", Guid::new(0x4d21b016_b534_45c2_a9fb_5c16e091fd2d)),
     ("tmp", Guid::new(0x7ec6f557_3bc5_4aca_b293_16ef5df639d1)),
     ("user-home", Guid::new(0x773f91ef_66d4_49b5_bd83_d683bf40ad16)),
-    ("linux-generic", Guid::new(0x0fc63daf_8483_4772_8e79_3d69d8477de4)),
+    ("linux-generic", LINUX_GENERIC),
     ("linux-lvm", Guid::new(0xe6d6d379_f507_44c2_a23c_238f2a3df928)),
     ("linux-raid", Guid::new(0xa19d880f_05fc_4d3b_a006_743f0f84911e)),
     ("linux-reserved", Guid::new(0x8da63339_0007_60c0_c436_083ac8230908)),
     ("bios-boot", Guid::new(0x21686148_6449_6e6f_744e_656564454649)),
     ("prep", Guid::new(0x9e1a2d38_c612_4316_aa26_8b49521e5a8b)),
-    ("ms-basic-data", Guid::new(0xebd0a0a2_b9e5_4433_87c0_68b6b72699c7)),
+    ("ms-basic-data", BASIC_DATA),
     ("ms-reserved", Guid::new(0xe3c9e316_0b5c_4db8_817d_f92df00215ae)),
     ("root-x86-64", Guid::new(0x4f68bce3_e8cd_4db1_96e7_fbcaf984b709)),
     ("root-x86-64-verity", Guid::new(0x2c7357ed_ebd2_46d9_aec1_23d437ec2bf5)),

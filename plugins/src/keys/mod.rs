@@ -13,6 +13,7 @@ mod environment_file;
 pub(crate) mod files;
 mod git;
 pub(crate) mod hostname;
+mod layout;
 mod links;
 mod modules;
 mod package_pins;
@@ -51,6 +52,7 @@ pub const PLUGINS: &[Registered] = &[
     Registered::of::<environment_file::EnvironmentFile>(),
     Registered::of::<systemd_firstboot::SystemdFirstboot>(),
     Registered::of::<datasource::Datasource>(),
+    Registered::of::<layout::Layout>(),
     Registered::of::<package_pins::PackagePins>(),
     Registered::of::<packages::Packages>(),
     Registered::of::<unpack_images::UnpackImages>(),

@@ -2,6 +2,17 @@
 
 use anyhow::Result;
 
+/// What a disk is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskAccess {
+    /// To look at it.
+    Read,
+    /// To look at it, if nobody uses it: neither a mount nor a volume on top.
+    Exclusive,
+    /// To write to it, with nobody else writing to it and udev(7) waiting.
+    Write,
+}
+
 /// What can be read at any place.
 pub trait ReadAt {
     /// Fills the buffer with what begins at an offset in bytes.

@@ -1,7 +1,7 @@
 //! The machine underneath a root: its kernel, processes, clock and randomness.
 
 use super::http::Client;
-use super::{Command, Interrupted, Journal, Mounted, NewMount, Output, Systemd};
+use super::{Command, Disk, DiskAccess, Interrupted, Journal, Mounted, NewMount, Output, Systemd};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -57,9 +57,15 @@ pub trait Host {
     /// The first bytes of a block device, at most so many.
     fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>>;
 
-    /// Mounts a block device with a file system of this kind, read-only and where nobody else can see it. It is
-    /// unmounted when the handle is closed.
-    fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd>;
+    /// Opens a block device, which is no link to one.
+    fn open_disk(&self, path: &Path, access: DiskAccess) -> Result<Box<dyn Disk>>;
+
+    /// Has an XFS or a btrfs grow to the size of its device; whether it was smaller.
+    fn grow_file_system(&self, device: &Path, kind: &str) -> Result<bool>;
+
+    /// Mounts a block device with a file system of this kind, perhaps read-only, and where nobody else can see it.
+    /// It is unmounted when the handle is closed.
+    fn mount_detached(&self, device: &Path, kind: &str, read_only: bool) -> Result<OwnedFd>;
 
     /// Mounts something at a directory, where everybody sees it.
     fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()>;

@@ -4,11 +4,12 @@
     reason = "this is where the kernel, the clock and the environment are asked"
 )]
 
+use super::block_device::BlockDevice;
 use super::cause::Cause;
 use super::http::{Client, Settings};
 use super::{
-    Command, Directory, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted, NewMount, Output,
-    Owner, Systemd, journal, process, stop, sys,
+    Command, Directory, Disk, DiskAccess, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted,
+    NewMount, Output, Owner, Systemd, journal, process, stop, sys,
 };
 use crate::disk::devices::Mount;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -173,11 +174,23 @@ impl Host for Live {
         Ok(head)
     }
 
-    fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd> {
+    fn open_disk(&self, path: &Path, access: DiskAccess) -> Result<Box<dyn Disk>> {
+        Ok(Box::new(BlockDevice::open(path, access)?))
+    }
+
+    fn grow_file_system(&self, device: &Path, kind: &str) -> Result<bool> {
+        super::block_device::grow_file_system(self, device, kind)
+    }
+
+    fn mount_detached(&self, device: &Path, kind: &str, read_only: bool) -> Result<OwnedFd> {
         let kind = CString::new(kind)?;
         let device = CString::new(device.as_os_str().as_bytes())?;
         let options = [(c"source", Some(&*device)), (c"ro", None)];
-        sys::new_mount(&kind, &options, sys::Restrictions::All).map_err(mount_failure)
+        let (options, restrictions) = match read_only {
+            true => (&options[..], sys::Restrictions::All),
+            false => (&options[..1], sys::Restrictions::Inert),
+        };
+        sys::new_mount(&kind, options, restrictions).map_err(mount_failure)
     }
 
     fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()> {
@@ -288,6 +301,7 @@ fn mount_failure(error: Errno) -> anyhow::Error {
         Errno::ENODEV => {
             anyhow!("the kernel has no such file system: name its module in `modules` of an earlier step")
         }
+        Errno::EBUSY => anyhow!("it is in use, or mounted in another way: perhaps read-only"),
         Errno::EUCLEAN => anyhow!("the file system is damaged: check it with fsck"),
         other => Cause(other).into(),
     }

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::disallowed_methods, reason = "tests look at files from outside"))]
 
 mod block;
+mod block_device;
 mod cause;
 mod change;
 mod command;
@@ -40,7 +41,7 @@ mod tree;
 mod unpack;
 mod write;
 
-pub use block::{Disk, ReadAt};
+pub use block::{Disk, DiskAccess, ReadAt};
 pub use command::{Command, Interrupted, NoChroot, NoProgram, Output, TooSlow};
 pub use file::File;
 pub use host::Host;
@@ -277,6 +278,32 @@ impl System {
     /// Records what a program has done, where several commands are one thing to a person, or has found done.
     pub fn done(&self, action: Action, target: String, changed: bool) {
         self.push(action, target, changed, None);
+    }
+
+    /// Opens a block device, which is no link to one. A plan only reads.
+    pub fn disk(&self, path: &Path, access: DiskAccess) -> Result<Box<dyn Disk>> {
+        if self.mode() == Mode::Plan && access == DiskAccess::Write {
+            bail!("a plan does not write to {}", path.display());
+        }
+        self.tree.host.open_disk(path, access).with_context(|| path.display().to_string())
+    }
+
+    /// Has the file system on a device grow to its size, an XFS or a btrfs, mounted or not. Without effect in plan
+    /// mode.
+    pub fn grow_file_system(&self, device: &Path, kind: &str) -> Result<()> {
+        let changed = match self.mode() {
+            Mode::Plan => true,
+            Mode::Apply => {
+                self.tree.host.grow_file_system(device, kind).with_context(|| device.display().to_string())?
+            }
+        };
+        self.push(Action::GrowFileSystem, device.display().to_string(), changed, None);
+        Ok(())
+    }
+
+    /// Records what was done, or in a plan would be, with what a person sees of it.
+    pub fn done_as_shown(&self, action: Action, target: String, changed: bool, diff: Option<Diff>) {
+        self.push(action, target, changed, diff);
     }
 
     fn record(&self, action: Action, path: &Path, changed: bool, diff: Option<Diff>) {

@@ -4,6 +4,10 @@
 #![allow(unsafe_code)]
 #![allow(clippy::disallowed_methods, reason = "hooks into the start of a command")]
 
+mod disks;
+
+pub(super) use disks::*;
+
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
@@ -149,7 +153,9 @@ pub(super) enum Restrictions {
     None,
     /// Nothing can be written.
     ReadOnly,
-    /// Nothing can be written, no program runs and no device works.
+    /// No program runs and no device works.
+    Inert,
+    /// Neither that, nor can anything be written.
     All,
 }
 
@@ -168,7 +174,8 @@ pub(super) fn new_mount(
     let attributes: libc::c_uint = match restrictions {
         Restrictions::None => 0,
         Restrictions::ReadOnly => 1,
-        // Read-only, and without setuid, devices and programs.
+        // Without setuid, devices and programs.
+        Restrictions::Inert => 2 | 4 | 8,
         Restrictions::All => 1 | 2 | 4 | 8,
     };
     let null = std::ptr::null::<libc::c_char>();

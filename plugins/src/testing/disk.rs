@@ -42,6 +42,8 @@ struct State {
     /// So many operations are done before all fail.
     left: Option<usize>,
     calls: Vec<PartitionCall>,
+    /// What the kernel knows: where partitions begin and how long they are, in bytes.
+    partitions: BTreeMap<u32, (u64, u64)>,
 }
 
 impl FakeDisk {
@@ -114,9 +116,20 @@ impl FakeDisk {
         std::mem::take(&mut self.state().calls)
     }
 
+    /// The partitions that the kernel knows: where each begins and how long it is, in bytes.
+    pub fn partitions(&self) -> BTreeMap<u32, (u64, u64)> {
+        self.state().partitions.clone()
+    }
+
     fn call(&self, call: PartitionCall) -> Result<()> {
         let mut state = self.state();
         state.count()?;
+        match &call {
+            PartitionCall::Add(number, start, length) | PartitionCall::Resize(number, start, length) => {
+                state.partitions.insert(*number, (*start, *length));
+            }
+            PartitionCall::Delete(number) => _ = state.partitions.remove(number),
+        }
         state.calls.push(call);
         Ok(())
     }
@@ -203,6 +216,71 @@ impl Disk for FakeDisk {
 
     fn delete_partition(&self, number: u32) -> Result<()> {
         self.call(PartitionCall::Delete(number))
+    }
+}
+
+/// A partition of a disk.
+#[derive(Debug)]
+pub(super) struct FakePartition {
+    pub(super) disk: FakeDisk,
+    pub(super) start: u64,
+    pub(super) length: u64,
+}
+
+impl FakePartition {
+    /// Makes a file system as a program of that name would, as far as others look at it: ext ones only.
+    pub(super) fn make_file_system(&self, program: &str, label: &str) -> Result<()> {
+        const BLOCK: u64 = 1024;
+        let mut superblock = vec![0; 4096];
+        let features: [u32; 2] = match program {
+            "mkfs.ext2" => [0, 0],
+            "mkfs.ext3" => [4, 0],
+            _ => [4, 0x40],
+        };
+        let blocks = u32::try_from(self.length / BLOCK)?;
+        let fields = [(4, blocks), (32, 8192), (40, 1024), (76, 1), (92, features[0]), (96, features[1])];
+        for (at, value) in fields {
+            superblock[1024 + at..1024 + at + 4].copy_from_slice(&value.to_le_bytes());
+        }
+        superblock[1024 + 56..1024 + 58].copy_from_slice(&[0x53, 0xef]);
+        superblock[1024 + 120..1024 + 120 + label.len()].copy_from_slice(label.as_bytes());
+        self.write_all_at(&superblock, 0)
+    }
+}
+
+impl ReadAt for FakePartition {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        self.disk.read_exact_at(buffer, self.start + offset)
+    }
+}
+
+impl Disk for FakePartition {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.disk.write_all_at(bytes, self.start + offset)
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.disk.sync()
+    }
+
+    fn sector_size(&self) -> u32 {
+        self.disk.sector_size()
+    }
+
+    fn bytes(&self) -> u64 {
+        self.length
+    }
+
+    fn add_partition(&self, _: u32, _: u64, _: u64) -> Result<()> {
+        bail!("a partition has no partitions")
+    }
+
+    fn resize_partition(&self, _: u32, _: u64, _: u64) -> Result<()> {
+        bail!("a partition has no partitions")
+    }
+
+    fn delete_partition(&self, _: u32) -> Result<()> {
+        bail!("a partition has no partitions")
     }
 }
 

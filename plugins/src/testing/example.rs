@@ -11,9 +11,15 @@
 //! A block ```` ```text kernel ```` makes it a running machine: files of its kernel, each with its content on a line.
 //! Then ```` ```text modules ```` lists the modules that are loaded into it.
 //!
+//! A block ```` ```text disk ```` is the path of an empty disk and its size in MiB, and ```` ```text table ```` says how it is
+//! partitioned afterwards.
+//!
 //! A block ```` ```text image ```` is a path and, below it, the content of the image that lies there as an OCI layout.
 
-use super::Machine;
+use super::{FakeDisk, Machine};
+use crate::disk::gpt::{self, Found};
+use crate::disk::{layout, show};
+use crate::system::Disk;
 
 /// Runs the example in the documentation of the plugin whose source this is, twice.
 #[track_caller]
@@ -37,6 +43,13 @@ pub fn check_example(key: &str, source: &str) {
             machine.host.kernel_file(path, content);
         }
     }
+    let disk = block("text disk").map(|disk| {
+        let (path, size) = disk.trim_end().split_once(' ').expect("a path and a size");
+        let disk = FakeDisk::new(512, size.parse::<u64>().expect("a number of MiB") << 20);
+        machine.host.live_here();
+        machine.host.block_device(path, &disk);
+        disk
+    });
     for answer in documentation.lines().filter_map(|line| line.strip_prefix("<!-- answer: ")) {
         let (part, output) = answer.trim_end_matches(" -->").split_once(": ").expect("`PART: OUTPUT`");
         machine.host.answer(part, 0, output);
@@ -46,6 +59,9 @@ pub fn check_example(key: &str, source: &str) {
     if let Some(commands) = block("text commands") {
         assert_eq!(outcome.commands.join("\n"), commands.trim_end(), "the commands of keys/{key}.rs");
     }
+    if let (Some(disk), Some(table)) = (disk, block("text table")) {
+        assert_eq!(shown_table(&disk), table, "the table of keys/{key}.rs");
+    }
     if let Some(modules) = block("text modules") {
         assert_eq!(
             machine.host.take_modules().join("\n"),
@@ -53,6 +69,17 @@ pub fn check_example(key: &str, source: &str) {
             "the modules of keys/{key}.rs"
         );
     }
+}
+
+/// The table on a disk, as a plan shows it.
+fn shown_table(disk: &FakeDisk) -> String {
+    let sectors = disk.bytes() / u64::from(disk.sector_size());
+    let Ok(Found::Table { table, .. }) = gpt::read(disk, disk.sector_size(), sectors) else {
+        panic!("the disk has no table");
+    };
+    let contents = layout::contents_of(disk, &table).expect("the disk can be read");
+    let [shown] = show::tables([(&table, &show::found(&contents))]);
+    shown
 }
 
 /// The module documentation in a source, as Markdown.

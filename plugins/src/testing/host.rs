@@ -1,9 +1,11 @@
 //! A host whose kernel, processes, clock and randomness are pretended.
 
+use super::FakeDisk;
+use super::disk::FakePartition;
 use crate::system::http::{Client, Settings};
 use crate::system::{
-    Command, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted, NewMount, Output, Owner,
-    Refused, Systemd,
+    Command, Disk, DiskAccess, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted, NewMount,
+    Output, Owner, Refused, Systemd,
 };
 use anyhow::{Context as _, Error, Result, bail};
 use nix::errno::Errno;
@@ -35,6 +37,8 @@ struct State {
     refused_parameters: BTreeSet<PathBuf>,
     modules: Vec<String>,
     disks: BTreeMap<PathBuf, (Vec<u8>, PathBuf)>,
+    block_devices: BTreeMap<PathBuf, FakeDisk>,
+    grown: BTreeSet<PathBuf>,
     refused_modules: BTreeMap<String, Errno>,
     links: BTreeMap<PathBuf, PathBuf>,
     variables: HashMap<String, OsString>,
@@ -113,6 +117,14 @@ impl FakeHost {
         self.state().refused_devices.insert(path.into());
     }
 
+    /// Gives the machine a block device, whose partitions the kernel shows when it is told of them, and on which
+    /// `mkfs.ext4` and its like do something.
+    pub fn block_device(&self, path: &str, disk: &FakeDisk) {
+        let mut state = self.state();
+        state.block_devices.insert(path.into(), disk.clone());
+        state.publish();
+    }
+
     /// Gives the kernel a link below `/proc` or `/sys`.
     pub fn kernel_link(&self, path: &str, target: &str) {
         self.state().links.insert(path.into(), target.into());
@@ -178,6 +190,50 @@ impl FakeHost {
     }
 }
 
+impl State {
+    /// Has the kernel show its block devices.
+    fn publish(&mut self) {
+        for (path, disk) in &self.block_devices {
+            let name = path.strip_prefix("/dev").expect("a path below /dev").display();
+            let at = format!("/sys/class/block/{name}");
+            self.kernel.retain(|path, _| !path.to_string_lossy().starts_with(&at));
+            self.links.retain(|path, _| !path.to_string_lossy().starts_with(&at));
+            let mut show = |at: &str, what: &str, value: u64| {
+                self.kernel.insert(format!("{at}/{what}").into(), format!("{value}\n").into_bytes());
+            };
+            show(&at, "size", disk.bytes() / 512);
+            self.links.insert(at.clone().into(), format!("../../devices/pci0/block/{name}").into());
+            for (number, (start, length)) in disk.partitions() {
+                let part = format!("{at}{number}");
+                show(&part, "partition", number.into());
+                show(&part, "start", start / 512);
+                show(&part, "size", length / 512);
+                let target = format!("../../devices/pci0/block/{name}/{name}{number}");
+                self.links.insert(part.into(), target.into());
+            }
+        }
+    }
+
+    fn partition(&self, path: &Path) -> Option<FakePartition> {
+        self.block_devices.iter().find_map(|(disk_path, disk)| {
+            let number = path.to_str()?.strip_prefix(disk_path.to_str()?)?.parse().ok()?;
+            let (start, length) = *disk.partitions().get(&number)?;
+            Some(FakePartition { disk: disk.clone(), start, length })
+        })
+    }
+
+    /// Makes the file system that the words of a command ask for.
+    fn make_file_system(&self, line: &str) -> Result<()> {
+        let words: Vec<&str> = line.split(' ').collect();
+        let (Some(program), Some(path)) = (words.first(), words.last()) else { return Ok(()) };
+        let label = words.iter().position(|word| *word == "-L").map_or("", |at| words[at + 1]);
+        match self.partition(Path::new(path)) {
+            Some(partition) if program.starts_with("mkfs.ext") => partition.make_file_system(program, label),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// What a person would type to run the command; the script, if it reads one.
 fn line(command: &Command) -> String {
     if !command.standard_input().is_empty() {
@@ -203,6 +259,9 @@ impl Host for FakeHost {
                 ..Output::default()
             },
         };
+        if output.status == 0 {
+            state.make_file_system(&line)?;
+        }
         state.commands.push(line);
         Ok(output)
     }
@@ -226,11 +285,14 @@ impl Host for FakeHost {
     }
 
     fn kernel_file(&self, path: &Path) -> Result<Option<Vec<u8>>> {
-        Ok(self.state().kernel.get(path).cloned())
+        let mut state = self.state();
+        state.publish();
+        Ok(state.kernel.get(path).cloned())
     }
 
     fn kernel_dir(&self, path: &Path) -> Result<Option<Vec<OsString>>> {
-        let state = self.state();
+        let mut state = self.state();
+        state.publish();
         let paths = state.kernel.keys().chain(state.links.keys());
         let mut names: Vec<_> = paths
             .filter_map(|at| at.strip_prefix(path).ok()?.components().next())
@@ -242,7 +304,9 @@ impl Host for FakeHost {
     }
 
     fn kernel_link(&self, path: &Path) -> Result<Option<PathBuf>> {
-        Ok(self.state().links.get(path).cloned())
+        let mut state = self.state();
+        state.publish();
+        Ok(state.links.get(path).cloned())
     }
 
     fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()> {
@@ -301,7 +365,21 @@ impl Host for FakeHost {
         Ok(head[..head.len().min(length)].to_vec())
     }
 
-    fn mount_detached(&self, device: &Path, _kind: &str) -> Result<OwnedFd> {
+    fn open_disk(&self, path: &Path, _access: DiskAccess) -> Result<Box<dyn Disk>> {
+        let state = self.state();
+        match state.block_devices.get(path) {
+            Some(disk) => Ok(Box::new(disk.clone())),
+            None => Ok(Box::new(state.partition(path).context("there is no such device")?)),
+        }
+    }
+
+    fn grow_file_system(&self, device: &Path, kind: &str) -> Result<bool> {
+        let mut state = self.state();
+        state.commands.push(format!("(the kernel grows {kind} on {})", device.display()));
+        Ok(state.grown.insert(device.to_owned()))
+    }
+
+    fn mount_detached(&self, device: &Path, _kind: &str, _read_only: bool) -> Result<OwnedFd> {
         let state = self.state();
         let (_, directory) = state.disks.get(device).context("there is no such disk")?;
         Ok(std::fs::File::open(directory)?.into())

@@ -13,6 +13,7 @@ mod disk;
 mod example;
 mod host;
 mod json;
+mod loop_disk;
 mod machine;
 mod server;
 mod systemd;
@@ -25,6 +26,7 @@ pub use disk::{FakeDisk, Operation, PartitionCall, mend_gpt, probe_disk, reread_
 pub use example::{check_example, documentation};
 pub use host::FakeHost;
 pub use json::json;
+pub use loop_disk::{LoopDisk, Mounted, run};
 pub use machine::{Machine, Outcome, apply_to};
 pub use server::{Answer, Received, Server};
 pub use systemd::{FakeSystemd, JobAnswer};

@@ -25,8 +25,7 @@ pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
         let plan = plan(&stage, documents.documents.clone());
         findings.extend(plan.findings);
         steps += plan.steps.len();
-        let steps = plan.steps.into_iter().map(|planned| planned.step);
-        findings.extend(steps.flat_map(|step| step.findings.into_iter().chain(step.not_yet)));
+        findings.extend(plan.steps.into_iter().flat_map(|planned| planned.step.findings));
     }
     distinct(&mut findings);
     findings.sort_by(|one, other| place(one).cmp(&place(other)));

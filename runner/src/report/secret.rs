@@ -56,7 +56,10 @@ pub(super) fn line_to_show(text: &str, mark: Range<usize>) -> Option<(String, Ra
         return Some((format!("{}{rest}", &line[..value]), start..end));
     }
     let has_address = line.contains("://") && line.contains(['@', '?', '#']);
-    let secret = has_address || line.split(no_name).any(is_secret) || is_below_secret(&text[..begin], line);
+    let secret = has_address
+        || line.contains("script://")
+        || line.split(no_name).any(is_secret)
+        || is_below_secret(&text[..begin], line);
     (!secret).then(|| (line.to_owned(), start..end))
 }
 

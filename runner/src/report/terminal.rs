@@ -177,19 +177,27 @@ impl<W: Write> Terminal<W> {
             Diff::Hidden(reason) => writeln!(self.out, "            (not shown: {reason})"),
             Diff::Attributes(change) => writeln!(self.out, "            {change}"),
             Diff::Text { before, after } => {
-                let before = before.as_deref().unwrap_or_default();
-                for line in unified(before, after).lines() {
-                    let style = match line.as_bytes().first() {
-                        Some(b'+') => APPLIED,
-                        Some(b'-') => AnsiColor::Red.on_default(),
-                        _ => QUIET,
-                    };
-                    let line = self.paint(style, &printable(line));
-                    writeln!(self.out, "            {line}")?;
-                }
-                Ok(())
+                self.lines(unified(before.as_deref().unwrap_or_default(), after, 2).lines())
+            }
+            // All of it, without the line that says which part it is.
+            Diff::Table(tables) => {
+                let [before, after] = &**tables;
+                self.lines(unified(before, after, before.len() as u32).lines().skip(1))
             }
         }
+    }
+
+    fn lines<'l>(&mut self, lines: impl Iterator<Item = &'l str>) -> io::Result<()> {
+        for line in lines {
+            let style = match line.as_bytes().first() {
+                Some(b'+') => APPLIED,
+                Some(b'-') => AnsiColor::Red.on_default(),
+                _ => QUIET,
+            };
+            let line = self.paint(style, &printable(line));
+            writeln!(self.out, "            {line}")?;
+        }
+        Ok(())
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
@@ -197,13 +205,13 @@ impl<W: Write> Terminal<W> {
     }
 }
 
-/// A unified diff with two lines of context.
-fn unified(before: &str, after: &str) -> String {
+/// A unified diff with so many lines of context.
+fn unified(before: &str, after: &str, context: u32) -> String {
     let input = InternedInput::new(before, after);
     let mut diff = LineDiff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);
     let mut config = UnifiedDiffConfig::default();
-    config.context_len(2);
+    config.context_len(context);
     diff.unified_diff(&BasicLineDiffPrinter(&input.interner), config, &input).to_string()
 }
 

@@ -1,9 +1,11 @@
 //! The host of a view: what cannot be done there is remembered, as if it had been.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cosette_plugins::Host;
 use cosette_plugins::system::http::Client;
-use cosette_plugins::system::{Command, Interrupted, Module, Mounted, NewMount, Output, Owner};
+use cosette_plugins::system::{
+    Command, Disk, DiskAccess, Interrupted, Module, Mounted, NewMount, Output, Owner,
+};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -97,8 +99,25 @@ impl<H: Host> Host for ViewHost<H> {
         self.host.read_device(path, length)
     }
 
-    fn mount_detached(&self, device: &Path, kind: &str) -> Result<OwnedFd> {
-        self.host.mount_detached(device, kind)
+    /// A disk has no copy in a view.
+    fn open_disk(&self, path: &Path, access: DiskAccess) -> Result<Box<dyn Disk>> {
+        match access {
+            DiskAccess::Write => {
+                bail!("a view of the machine does not change disks: `plan` shows what would be done")
+            }
+            DiskAccess::Read | DiskAccess::Exclusive => self.host.open_disk(path, access),
+        }
+    }
+
+    fn grow_file_system(&self, _: &Path, _: &str) -> Result<bool> {
+        bail!("a view of the machine does not change disks")
+    }
+
+    fn mount_detached(&self, device: &Path, kind: &str, read_only: bool) -> Result<OwnedFd> {
+        if !read_only {
+            bail!("a view of the machine does not change disks");
+        }
+        self.host.mount_detached(device, kind, true)
     }
 
     fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()> {
@@ -150,7 +169,6 @@ impl<H: Host> Host for ViewHost<H> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::bail;
     use std::os::fd::AsFd;
     use std::os::unix::fs::MetadataExt;
 
@@ -194,8 +212,16 @@ mod tests {
             unreachable!()
         }
 
-        fn mount_detached(&self, _: &Path, _: &str) -> Result<OwnedFd> {
-            unreachable!()
+        fn open_disk(&self, _: &Path, _: DiskAccess) -> Result<Box<dyn Disk>> {
+            bail!("refused")
+        }
+
+        fn grow_file_system(&self, _: &Path, _: &str) -> Result<bool> {
+            bail!("refused")
+        }
+
+        fn mount_detached(&self, _: &Path, _: &str, _: bool) -> Result<OwnedFd> {
+            bail!("refused")
         }
 
         fn mount(&self, _: &NewMount, _: BorrowedFd<'_>) -> Result<()> {

@@ -119,6 +119,13 @@ pub(crate) const KEYS: &[(&str, Canaries)] = &[
             "[{source: 'https://ann:CANARY@127.0.0.1:1/x:1', target: /srv/image}, {source: 'ann:CANARY@127.0.0.1:1/x', target: /srv/image}]",
         ]),
     ),
+    (
+        "layout",
+        Values(&[
+            "{device: {path: 'script://false --token CANARY'}}",
+            "{device: {path: 'script://echo /dev/none'}, add_partitions: [{pLabel: a, size: 1}]} # CANARY",
+        ]),
+    ),
 ];
 
 /// The modules of a cloud-config, with values of some of their keys as lines of a document.

@@ -260,12 +260,13 @@ fn talkative() -> Machine {
 
 /// Keys in whose place a path, or the name of a program, a package, an image or a user may stand, which reports
 /// show.
-const SHOWN: [&str; 10] = [
+const SHOWN: [&str; 11] = [
     "bootcmd",
     "commands",
     "datasource",
     "downloads",
     "files",
+    "layout",
     "packages",
     "runcmd",
     "unpack_images",

@@ -16,7 +16,6 @@ mod write;
 
 pub(crate) use entry::Entry;
 pub(crate) use guid::Guid;
-#[allow(unused_imports, reason = "the key that uses it comes next")]
 pub(crate) use read::Flaw;
 pub(crate) use read::{Found, read};
 pub(crate) use write::write;

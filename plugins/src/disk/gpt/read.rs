@@ -38,6 +38,13 @@ pub(crate) enum Flaw {
     Unprotected,
 }
 
+impl Flaw {
+    /// Whether something has gone wrong; a disk that has grown is in order.
+    pub(crate) fn is_damage(self) -> bool {
+        matches!(self, Self::PrimaryCorrupt | Self::BackupCorrupt | Self::CopiesDiffer)
+    }
+}
+
 impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
