@@ -164,8 +164,16 @@ impl Device {
         Ok(self.number(sys, "start")?.unwrap_or(0))
     }
 
+    /// Whether it is one of the device mapper: a volume of LVM, an encrypted one, several paths to a disk.
+    pub(crate) fn is_mapped(&self, sys: &System) -> Result<bool> {
+        Ok(self.attribute(sys, "dm/name")?.is_some())
+    }
+
     /// Which part of which disk it is, if it is one.
     pub(crate) fn partition(&self, sys: &System) -> Result<Option<Partition>> {
+        if let Some(uuid) = self.attribute(sys, "dm/uuid")? {
+            return self.mapped_partition(sys, &uuid);
+        }
         let Some(number) = self.number(sys, "partition")? else { return Ok(None) };
         let Some(disk) = self.parent(sys)? else { return Ok(None) };
         Ok(Some(Partition { disk, number: u32::try_from(number)? }))
@@ -206,6 +214,18 @@ impl Device {
     /// Whether it is a file that pretends to be a disk.
     pub(crate) fn is_loop(&self, sys: &System) -> Result<bool> {
         Ok(self.attribute(sys, "loop/backing_file")?.is_some())
+    }
+
+    /// kpartx(8) makes partitions of mapped devices, which are mapped devices in turn: `part3-` and the UUID of
+    /// the disk.
+    fn mapped_partition(&self, sys: &System, uuid: &str) -> Result<Option<Partition>> {
+        let number = uuid.strip_prefix("part").and_then(|rest| rest.split_once('-')?.0.parse().ok());
+        let Some(number) = number else { return Ok(None) };
+        let below = format!("/sys/class/block/{}/slaves", self.name);
+        let below = sys.host().kernel_dir(Path::new(&below))?.unwrap_or_default();
+        let [disk] = &below[..] else { return Ok(None) };
+        let disk = Self::named(sys, &disk.to_string_lossy())?;
+        Ok(disk.map(|disk| Partition { disk, number }))
     }
 
     fn parent(&self, sys: &System) -> Result<Option<Self>> {

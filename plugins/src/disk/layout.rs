@@ -8,6 +8,7 @@ use super::gpt::{self, Found, Table};
 use super::plan::{Content, Format, Plan, Step, Work};
 use super::{grow, superblock};
 use crate::System;
+use crate::program::{remedy, run};
 use crate::system::{Disk, DiskAccess, Mode, ReadAt};
 use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +28,8 @@ pub(crate) fn contents(
     let look = |(number, entry): (&u32, &gpt::Entry)| {
         let (start, length) = (entry.first * sector, entry.sectors() * sector);
         let content = match known.get(number) {
-            Some(partition) if partition.start(sys)? * 512 == start => {
+            // Where a mapped one begins, the kernel does not show.
+            Some(partition) if device.is_mapped(sys)? || partition.start(sys)? * 512 == start => {
                 let partition = sys.disk(partition.path().as_ref(), DiskAccess::Read)?;
                 content(&*partition, 0, length.min(partition.bytes()))?
             }
@@ -123,6 +125,9 @@ pub(crate) fn write_table(sys: &System, disk: &dyn Disk, device: &Device, plan: 
 pub(crate) fn tell_kernel(sys: &System, disk: &dyn Disk, device: &Device, table: &Table) -> Result<()> {
     let sector = u64::from(table.sector_size);
     let known: BTreeMap<u32, Device> = device.partitions(sys)?.into_iter().collect();
+    if device.is_mapped(sys)? {
+        return tell_mapper(sys, device, table, &known);
+    }
     for (number, entry) in &table.entries {
         let (start, length) = (entry.first * sector, entry.sectors() * sector);
         match known.get(number) {
@@ -134,6 +139,20 @@ pub(crate) fn tell_kernel(sys: &System, disk: &dyn Disk, device: &Device, table:
                 disk.resize_partition(*number, start, length)?;
             }
             Some(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// The same for a mapped device, which has no partitions for the kernel itself: kpartx(8) maps them.
+fn tell_mapper(sys: &System, device: &Device, table: &Table, known: &BTreeMap<u32, Device>) -> Result<()> {
+    const REMEDY: &str = "partitions of mapped devices need kpartx: install it, or multipath-tools";
+    let sectors = u64::from(table.sector_size) / 512;
+    for (number, entry) in &table.entries {
+        let size = known.get(number).map(|partition| partition.sectors(sys)).transpose()?;
+        if size != Some(entry.sectors() * sectors) {
+            let path = device.path();
+            return remedy(run(sys, &["kpartx", "-u", "-s", &path]), REMEDY).map(drop);
         }
     }
     Ok(())

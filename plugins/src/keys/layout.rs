@@ -55,7 +55,8 @@
 //!
 //! Everything is computed before anything is written: what does not fit changes nothing at all. A run that is cut off is
 //! completed by the next one. The second copy of the table moves to the end of a disk that has grown, and a damaged
-//! copy is mended by the other one. This happens to the disks of the running machine only.
+//! copy is mended by the other one. Partitions of mapped devices (several paths to a disk, LVM) take kpartx(8). This
+//! happens to the disks of the running machine only.
 
 use crate::disk::devices::Device;
 use crate::disk::file_system::FileSystem;
@@ -474,6 +475,15 @@ impl Look {
 
 impl Settings {
     fn apply(&self, cx: &Context, sys: &System, device: &Device) -> Result<()> {
+        if sys.mode() == Mode::Plan
+            && let Err(error) = sys.disk(Path::new(&device.path()), DiskAccess::Read)
+        {
+            cx.leave_to_a_run(
+                self.device.span,
+                format!("what is on the disk, only a run can tell: {error:#}"),
+            );
+            return Ok(());
+        }
         let Some(mut look) = self.look(cx, sys, device, DiskAccess::Read)? else { return Ok(()) };
         if sys.mode() == Mode::Apply && (look.differs(&look.plan.after) || !look.plan.steps.is_empty()) {
             for step in &look.plan.steps {
@@ -503,8 +513,10 @@ impl Settings {
         match writable {
             Some(disk) if changes_first => {
                 if before.is_none() {
-                    for (number, _) in device.partitions(sys)? {
-                        disk.delete_partition(number)?;
+                    if !device.is_mapped(sys)? {
+                        for (number, _) in device.partitions(sys)? {
+                            disk.delete_partition(number)?;
+                        }
                     }
                     layout::wipe(disk, 0, disk.bytes())?;
                 }

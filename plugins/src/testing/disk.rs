@@ -44,6 +44,7 @@ struct State {
     calls: Vec<PartitionCall>,
     /// What the kernel knows: where partitions begin and how long they are, in bytes.
     partitions: BTreeMap<u32, (u64, u64)>,
+    mapped: Option<(String, String)>,
 }
 
 impl FakeDisk {
@@ -114,6 +115,16 @@ impl FakeDisk {
     /// What the kernel was told of its partitions since the last call.
     pub fn take_partition_calls(&self) -> Vec<PartitionCall> {
         std::mem::take(&mut self.state().calls)
+    }
+
+    /// Makes it one of the device mapper, with this name and UUID.
+    pub fn map(&self, name: &str, uuid: &str) {
+        self.state().mapped = Some((name.to_owned(), uuid.to_owned()));
+    }
+
+    /// Its name and UUID for the device mapper, if it has any.
+    pub(super) fn mapped(&self) -> Option<(String, String)> {
+        self.state().mapped.clone()
     }
 
     /// The partitions that the kernel knows: where each begins and how long it is, in bytes.

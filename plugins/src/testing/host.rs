@@ -196,18 +196,26 @@ impl State {
         for (path, disk) in &self.block_devices {
             let name = path.strip_prefix("/dev").expect("a path below /dev").display();
             let at = format!("/sys/class/block/{name}");
-            self.kernel.retain(|path, _| !path.to_string_lossy().starts_with(&at));
-            self.links.retain(|path, _| !path.to_string_lossy().starts_with(&at));
-            let mut show = |at: &str, what: &str, value: u64| {
+            let is_shown = |path: &Path| {
+                let path = path.to_string_lossy();
+                path.starts_with(&at) && !path.contains("/slaves/")
+            };
+            self.kernel.retain(|path, _| !is_shown(path));
+            self.links.retain(|path, _| !is_shown(path));
+            let mut show = |at: &str, what: &str, value: &dyn std::fmt::Display| {
                 self.kernel.insert(format!("{at}/{what}").into(), format!("{value}\n").into_bytes());
             };
-            show(&at, "size", disk.bytes() / 512);
+            show(&at, "size", &(disk.bytes() / 512));
             self.links.insert(at.clone().into(), format!("../../devices/pci0/block/{name}").into());
+            if let Some((name, uuid)) = disk.mapped() {
+                show(&at, "dm/name", &name);
+                show(&at, "dm/uuid", &uuid);
+            }
             for (number, (start, length)) in disk.partitions() {
                 let part = format!("{at}{number}");
-                show(&part, "partition", number.into());
-                show(&part, "start", start / 512);
-                show(&part, "size", length / 512);
+                show(&part, "partition", &number);
+                show(&part, "start", &(start / 512));
+                show(&part, "size", &(length / 512));
                 let target = format!("../../devices/pci0/block/{name}/{name}{number}");
                 self.links.insert(part.into(), target.into());
             }

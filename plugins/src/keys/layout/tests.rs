@@ -1,4 +1,4 @@
-use crate::testing::Machine;
+use crate::testing::{FakeDisk, Machine};
 
 /// What is said about a layout before anything is looked at.
 fn judge(text: &str) -> String {
@@ -95,6 +95,41 @@ fn a_script_says_which_disk_it_is() {
     let plan = machine.plan(&step("find-disk --first"));
     assert!(plan.messages().contains("which disk it is, only a run can tell"), "{}", plan.messages());
     assert!(plan.commands.is_empty());
+}
+
+#[test]
+fn partitions_of_a_mapped_device_are_mapped_too() {
+    let machine = Machine::new("-- /dev/mapper/mpatha -> ../dm-0\n-- /usr/sbin/mkfs.ext4 0755\n");
+    machine.host.live_here();
+    let disk = FakeDisk::new(512, 64 << 20);
+    machine.host.block_device("/dev/dm-0", &disk);
+    disk.map("mpatha", "mpath-1");
+    let partition = FakeDisk::new(512, 16 << 20);
+    partition.map("mpatha-part1", "part1-mpath-1");
+    machine.host.block_device("/dev/dm-1", &partition);
+    machine.host.kernel_file("/sys/class/block/dm-1/slaves/dm-0", "");
+    let step = "layout: {device: {path: /dev/mapper/mpatha, init_disk: true, wipe: true}, add_partitions: [{pLabel: a, fsLabel: A, size: 16}]}";
+    let outcome = machine.apply(step);
+    assert_eq!(outcome.messages(), "");
+    assert_eq!(outcome.commands, ["mkfs.ext4 -q -F -L A /dev/dm-1"]);
+    partition.resize(1 << 20);
+    let outcome = machine.apply(step);
+    assert_eq!(outcome.commands[0], "kpartx -u -s /dev/dm-0");
+    assert!(disk.take_partition_calls().is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_is_left_to_a_run_by_a_plan() {
+    let machine = Machine::new("");
+    machine.host.live_here();
+    machine.host.kernel_file("/sys/class/block/vda/size", "131072\n");
+    let plan = machine.plan("layout: {device: {path: /dev/vda}}");
+    assert!(
+        plan.messages().contains("what is on the disk, only a run can tell: /dev/vda: "),
+        "{}",
+        plan.messages()
+    );
+    assert!(machine.apply("layout: {device: {path: /dev/vda}}").messages().starts_with("Error: "));
 }
 
 #[test]
