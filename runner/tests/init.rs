@@ -97,6 +97,7 @@ fn a_tree_gets_everything_once() {
     ] {
         assert!(image.at(path).exists(), "{path}");
     }
+    assert_eq!(image.text("etc/machine-id"), "");
     let wants = |target: &str, unit: &str| {
         let link = image.at(&format!("etc/systemd/system/{target}.wants/{unit}"));
         assert_eq!(std::fs::read_link(link).unwrap(), Path::new("/usr/lib/systemd/system").join(unit));

@@ -17,12 +17,15 @@ pub(super) const BINARY: &str = "/usr/bin/cosette";
 /// Where the default documents are written to.
 const OEM: &str = "/system/oem";
 
+/// The identity of a machine, which systemd fills in.
+const MACHINE_ID: &str = "/etc/machine-id";
+
 /// Something that can be installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// This program, as /usr/bin/cosette, if there is none
     Binary,
-    /// The units of systemd for the stages, enabled, and /oem to mount at
+    /// The units of systemd for the stages, enabled, /oem to mount at, and an empty /etc/machine-id
     Units,
     /// The default set of documents, in /system/oem; what is there stays
     Oem,
@@ -59,7 +62,7 @@ impl Part {
                 enable(sys, findings);
                 // The root is read-only when something shall be mounted there.
                 findings.attempt(sys.create_dir("/oem", None, None));
-                Ok(())
+                machine_id(sys)
             }
             Self::Oem => {
                 oem(sys, findings);
@@ -83,6 +86,15 @@ fn write_all(sys: &System, files: &[Embedded], findings: &mut Findings) {
         let new = File::new(file.path, file.content).mode(file.mode);
         findings.attempt(sys.write(new));
     }
+}
+
+/// An image has no machine id, but a file for it: without the file each boot would be the first one to systemd, which
+/// then asks at the console for what is not set, and waits.
+fn machine_id(sys: &System) -> Result<()> {
+    if sys.metadata(MACHINE_ID)?.is_none() {
+        sys.write(File::new(MACHINE_ID, "").mode(0o444))?;
+    }
+    Ok(())
 }
 
 /// Copies this program into the root, unless there is one: it may be of another processor, or of another version.
