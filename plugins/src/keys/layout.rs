@@ -372,7 +372,7 @@ impl Plugin for Layout {
             return Ok(());
         };
         let Some(device) = found else { return Ok(()) };
-        settings.apply(cx, sys, &device).with_context(|| device.path())
+        settings.apply(cx, sys, &device)
     }
 }
 
@@ -510,20 +510,12 @@ impl Settings {
         }
         let shown = (sys.mode() == Mode::Plan && changes).then(|| look.shown());
         let writable = (sys.mode() == Mode::Apply).then_some(&**disk);
-        match writable {
-            Some(disk) if changes_first => {
-                if before.is_none() {
-                    if !device.is_mapped(sys)? {
-                        for (number, _) in device.partitions(sys)? {
-                            disk.delete_partition(number)?;
-                        }
-                    }
-                    layout::wipe(disk, 0, disk.bytes())?;
-                }
-                layout::write_table(sys, disk, device, plan)?;
-            }
-            Some(disk) => layout::tell_kernel(sys, disk, device, &plan.after)?,
-            None => {}
+        if let Some(disk) = writable {
+            let written = match changes_first {
+                true => Self::write(sys, disk, device, before.is_none(), plan),
+                false => layout::tell_kernel(sys, disk, device, &plan.after),
+            };
+            written.with_context(|| device.path())?;
         }
         sys.done_as_shown(Action::Partition, device.path(), changes, shown);
         layout::finish(sys, writable, device, plan, &mut |step, error| {
@@ -539,6 +531,19 @@ impl Settings {
             }
         }
         Ok(())
+    }
+
+    /// Writes the table, over whatever is on the disk if it is a new one.
+    fn write(sys: &System, disk: &dyn Disk, device: &Device, is_new: bool, plan: &Plan) -> Result<()> {
+        if is_new {
+            if !device.is_mapped(sys)? {
+                for (number, _) in device.partitions(sys)? {
+                    disk.delete_partition(number)?;
+                }
+            }
+            layout::wipe(disk, 0, disk.bytes())?;
+        }
+        layout::write_table(sys, disk, device, plan)
     }
 
     /// Waits for the links by which the next steps find a new partition.
@@ -571,10 +576,11 @@ impl Settings {
         let sector = disk.sector_size();
         let sectors = disk.bytes() / u64::from(sector);
         let read = gpt::read(&*disk, sector, sectors);
-        let (before, flaws) = match self.device.decide(sys, device, &*disk, read)? {
-            Some((table, flaws)) => (Some(table), flaws),
-            None => (None, Vec::new()),
-        };
+        let (before, flaws) =
+            match self.device.decide(sys, device, &*disk, read).with_context(|| device.path())? {
+                Some((table, flaws)) => (Some(table), flaws),
+                None => (None, Vec::new()),
+            };
         let table = match &before {
             Some(table) => table.clone(),
             None => Table::new(sector, sectors, self.device.guid())?,
