@@ -4,7 +4,7 @@
 
 use super::{Metadata, Provider, dmi, ec2};
 use crate::System;
-use crate::disk::magic;
+use crate::disk::Mountable;
 use crate::system::Mode;
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::{self, Node, Value};
@@ -28,9 +28,6 @@ pub(super) const CONFIG_DRIVE: Provider = Provider {
     ask: |sys, _| ask(sys, "config-2", config_drive),
 };
 
-/// What the beginning of a disk must hold: the description of a CD-ROM is in its sector 16.
-const HEAD: usize = 34 << 10;
-
 /// Block devices that are never such a disk.
 const OTHERS: [&str; 4] = ["loop", "ram", "zram", "nbd"];
 
@@ -43,9 +40,8 @@ fn ask(sys: &System, label: &str, read: fn(&System) -> Result<Option<Metadata>>)
     for name in names.filter(|name| !OTHERS.iter().any(|other| name.starts_with(other))) {
         let device = PathBuf::from(format!("/dev/{name}"));
         // A drive without a disc, and one that is somebody else's.
-        let Ok(head) = sys.host().read_device(&device, HEAD) else { continue };
-        let Some((kind, found)) = identify(&head) else { continue };
-        if !found.eq_ignore_ascii_case(label) {
+        let Ok(Some(Mountable { kind, label: Some(found) })) = Mountable::on(&device, sys) else { continue };
+        if !matches!(kind, "iso9660" | "vfat") || !found.eq_ignore_ascii_case(label) {
             continue;
         }
         let mounted = sys.host().mount_detached(&device, kind, true);
@@ -58,20 +54,6 @@ fn ask(sys: &System, label: &str, read: fn(&System) -> Result<Option<Metadata>>)
         }
     }
     bail!("no disk has the label {label}")
-}
-
-/// The file system on a disk and its label: ISO 9660 (ECMA-119, 8.4) or FAT.
-fn identify(head: &[u8]) -> Option<(&'static str, String)> {
-    let text = |range: std::ops::Range<usize>| {
-        head.get(range).map(|label| String::from_utf8_lossy(label).trim_end_matches([' ', '\0']).to_owned())
-    };
-    match magic::file_system(head)? {
-        "iso9660" => Some(("iso9660", text(0x8028..0x8048)?)),
-        // FAT32 has its label further back.
-        "vfat" if head.get(54..57) == Some(b"FAT") => Some(("vfat", text(43..54)?)),
-        "vfat" => Some(("vfat", text(71..82)?)),
-        _ => None,
-    }
 }
 
 fn no_cloud(disk: &System) -> Result<Option<Metadata>> {
@@ -123,22 +105,6 @@ fn config_drive(disk: &System) -> Result<Option<Metadata>> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn file_systems_are_known_by_their_beginning() {
-        let mut iso = vec![0; HEAD];
-        iso[0x8001..0x8006].copy_from_slice(b"CD001");
-        iso[0x8028..0x8030].copy_from_slice(b"cidata  ");
-        assert_eq!(identify(&iso).unwrap(), ("iso9660", "cidata".to_owned()));
-        let mut fat = vec![0; 512];
-        fat[510..].copy_from_slice(&[0x55, 0xaa]);
-        fat[54..57].copy_from_slice(b"FAT");
-        fat[43..54].copy_from_slice(b"CONFIG-2   ");
-        assert_eq!(identify(&fat).unwrap(), ("vfat", "CONFIG-2".to_owned()));
-        for other in [&b""[..], &[0; 512], &iso[..0x8006], &fat[..511]] {
-            assert!(identify(other).is_none());
-        }
-    }
-
     /// The kernel of a test may know neither ISO 9660 nor FAT; the way is the same for all.
     #[test]
     #[allow(clippy::disallowed_methods, reason = "a test makes a real disk")]
@@ -167,7 +133,10 @@ mod tests {
         };
         let seen = (|| {
             let device = Path::new(&device);
-            assert_eq!(Live.read_device(device, 1082)?[1080..], [0x53, 0xef]);
+            let machine = System::new(Path::new("/"), std::sync::Arc::new(Live), Mode::Plan)?;
+            let found = Mountable { kind: "ext4", label: Some("cidata".to_owned()) };
+            assert_eq!(Mountable::on(device, &machine)?, Some(found));
+            assert!(Mountable::on(Path::new("/dev/null"), &machine).is_err());
             assert!(
                 Live.mount_detached(device, "no-such", true)
                     .unwrap_err()
@@ -185,7 +154,6 @@ mod tests {
         // Fails while it is mounted anywhere.
         assert!(run("losetup", &["--detach", &device]).is_some());
         assert_eq!(seen.unwrap().as_deref(), Some("real"));
-        assert!(Live.read_device(Path::new("/dev/null"), 1).is_err());
     }
 
     #[test]

@@ -498,7 +498,7 @@ fn disk(machine: &Machine, name: &str, label: &str, files: &[(&str, &str)]) -> t
     let mut head = vec![0; 34 << 10];
     head[0x8001..0x8006].copy_from_slice(b"CD001");
     head[0x8028..0x8048].copy_from_slice(format!("{label:32}").as_bytes());
-    machine.host.disk(name, head, directory.path());
+    machine.host.disk(name, &head, directory.path());
     machine.host.live_here();
     directory
 }

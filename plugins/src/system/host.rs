@@ -54,9 +54,6 @@ pub trait Host {
     /// Says something in the log of the kernel, where there is no other yet: on one line, and as well as it goes.
     fn log_to_kernel(&self, _line: &str) {}
 
-    /// The first bytes of a block device, at most so many.
-    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>>;
-
     /// Opens a block device, which is no link to one.
     fn open_disk(&self, path: &Path, access: DiskAccess) -> Result<Box<dyn Disk>>;
 

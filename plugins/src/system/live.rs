@@ -162,18 +162,6 @@ impl Host for Live {
         let _ = log.and_then(|mut log| log.write_all(record.as_bytes()));
     }
 
-    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>> {
-        use std::os::unix::fs::FileTypeExt;
-        let flags = OFlag::O_NONBLOCK | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
-        if !file.metadata()?.file_type().is_block_device() {
-            bail!("{} is no block device", path.display());
-        }
-        let mut head = Vec::with_capacity(length);
-        file.take(length as u64).read_to_end(&mut head)?;
-        Ok(head)
-    }
-
     fn open_disk(&self, path: &Path, access: DiskAccess) -> Result<Box<dyn Disk>> {
         Ok(Box::new(BlockDevice::open(path, access)?))
     }

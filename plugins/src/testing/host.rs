@@ -36,7 +36,8 @@ struct State {
     kernel: BTreeMap<PathBuf, Vec<u8>>,
     refused_parameters: BTreeSet<PathBuf>,
     modules: Vec<String>,
-    disks: BTreeMap<PathBuf, (Vec<u8>, PathBuf)>,
+    /// What disks show when they are mounted.
+    shown: BTreeMap<PathBuf, PathBuf>,
     block_devices: BTreeMap<PathBuf, FakeDisk>,
     grown: BTreeSet<PathBuf>,
     refused_modules: BTreeMap<String, Errno>,
@@ -106,10 +107,10 @@ impl FakeHost {
     }
 
     /// Gives the machine a disk with this beginning. Mounted, it shows what is in the directory.
-    pub fn disk(&self, name: &str, head: Vec<u8>, directory: &Path) {
-        let mut state = self.state();
-        state.kernel.insert(format!("/sys/class/block/{name}/size").into(), b"1\n".to_vec());
-        state.disks.insert(format!("/dev/{name}").into(), (head, directory.to_owned()));
+    pub fn disk(&self, name: &str, head: &[u8], directory: &Path) {
+        let path = format!("/dev/{name}");
+        self.block_device(&path, &FakeDisk::of(512, 0, head));
+        self.state().shown.insert(path.into(), directory.to_owned());
     }
 
     /// From now on the file system of this device cannot be mounted.
@@ -367,12 +368,6 @@ impl Host for FakeHost {
         Ok(true)
     }
 
-    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>> {
-        let state = self.state();
-        let (head, _) = state.disks.get(path).context("there is no such disk")?;
-        Ok(head[..head.len().min(length)].to_vec())
-    }
-
     fn open_disk(&self, path: &Path, _access: DiskAccess) -> Result<Box<dyn Disk>> {
         let state = self.state();
         match state.block_devices.get(path) {
@@ -389,7 +384,7 @@ impl Host for FakeHost {
 
     fn mount_detached(&self, device: &Path, _kind: &str, _read_only: bool) -> Result<OwnedFd> {
         let state = self.state();
-        let (_, directory) = state.disks.get(device).context("there is no such disk")?;
+        let directory = state.shown.get(device).context("there is no such disk")?;
         Ok(std::fs::File::open(directory)?.into())
     }
 

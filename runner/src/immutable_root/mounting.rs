@@ -246,7 +246,6 @@ impl<'a> Mounting<'a> {
 mod tests {
     use crate::immutable_root::{Request, mount};
     use crate::report::{Outcome, Report};
-    use cosette_plugins::disk::magic;
     use cosette_plugins::system::{Mode, NewMount};
     use cosette_plugins::testing::Machine;
     use std::os::fd::AsFd;
@@ -271,10 +270,10 @@ mod tests {
         }
         std::fs::write(root.join("run/cos/cos-layout.env"), COS).unwrap();
         machine.host.kernel_file("/proc/cmdline", cmdline);
-        let mut head = vec![0; magic::HEAD];
+        let mut head = vec![0; 2048];
         head[1080..1082].copy_from_slice(&[0x53, 0xef]);
         for (name, label) in devices {
-            machine.host.disk(name, head.clone(), root);
+            machine.host.disk(name, &head, root);
             nix::unistd::mkfifo(&root.join("dev").join(name), nix::sys::stat::Mode::S_IRWXU).unwrap();
             let link = root.join("dev/disk/by-label").join(label);
             std::os::unix::fs::symlink(format!("../../{name}"), link).unwrap();

@@ -3,7 +3,7 @@
 use crate::boot::{Check, Device, Parameters};
 use anyhow::{Context as _, Result, bail};
 use cosette_plugins::System;
-use cosette_plugins::disk::magic;
+use cosette_plugins::disk::Mountable;
 use cosette_plugins::system::{Command, Interrupted, Kind};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -61,10 +61,9 @@ pub(super) struct Volume {
 impl Volume {
     pub(super) fn find(sys: &System, device: &Device) -> Result<Self> {
         let path = sys.real_path(device.path())?;
-        let head = sys.host().read_device(&path, magic::HEAD);
-        let head = head.with_context(|| format!("cannot read {device}"))?;
-        let kind = magic::file_system(&head);
-        Ok(Self { path, kind: kind.with_context(|| format!("{device} holds no known file system"))? })
+        let found = Mountable::on(&path, sys).with_context(|| format!("cannot read {device}"))?;
+        let Mountable { kind, .. } = found.with_context(|| format!("{device} holds no known file system"))?;
+        Ok(Self { path, kind })
     }
 
     /// Whether its kind of file system is never written to.

@@ -95,10 +95,6 @@ impl<H: Host> Host for ViewHost<H> {
         Ok(())
     }
 
-    fn read_device(&self, path: &Path, length: usize) -> Result<Vec<u8>> {
-        self.host.read_device(path, length)
-    }
-
     /// A disk has no copy in a view.
     fn open_disk(&self, _: &Path, _: DiskAccess) -> Result<Box<dyn Disk>> {
         bail!("disks are not part of a view of the machine: `plan` shows what would be done")
@@ -200,10 +196,6 @@ mod tests {
         }
 
         fn load_module(&self, _: &Module) -> Result<bool> {
-            unreachable!()
-        }
-
-        fn read_device(&self, _: &Path, _: usize) -> Result<Vec<u8>> {
             unreachable!()
         }
 
