@@ -64,6 +64,11 @@ impl LoopDisk {
         self.directory.path().join("disk")
     }
 
+    /// What tells its content from any other; not by way of the device, which may remember what it had before.
+    pub fn digest(&self) -> String {
+        run("sha256sum", &[&self.file().display().to_string()])
+    }
+
     /// Makes it as large as so many mebibytes.
     pub fn grow(&self, mebibytes: u64) {
         let file = std::fs::File::options().write(true).open(self.file());

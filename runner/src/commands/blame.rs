@@ -18,6 +18,8 @@ struct Blame<'a> {
     duration_ms: f64,
     /// How long of that programs were waited for: the rest is cosette's own time.
     programs_ms: f64,
+    /// How long cosette itself had a processor, from its start on: in the rest of its time it waited.
+    processor_ms: f64,
     /// The slowest first.
     steps: Vec<Share<'a>>,
 }
@@ -83,6 +85,7 @@ impl<'a> Blame<'a> {
         Self {
             duration_ms: rounded(reports.iter().map(|report| report.duration_ms).sum()),
             programs_ms: rounded(reports.iter().map(|report| report.programs_ms).sum()),
+            processor_ms: rounded(reports.iter().map(|report| report.processor_ms).sum()),
             steps,
         }
     }
@@ -102,7 +105,11 @@ impl<'a> Blame<'a> {
             writeln!(out, "{left} more are quicker; -v shows them")?;
         }
         let (all, programs) = (self.duration_ms, self.programs_ms);
-        writeln!(out, "{all:.1} ms in all: {programs:.1} ms in programs, {:.1} ms in cosette", all - programs)
+        let (own, processor) = (all - programs, self.processor_ms);
+        writeln!(
+            out,
+            "{all:.1} ms in all: {programs:.1} ms in programs, {own:.1} ms in cosette, which had a processor for {processor:.1} ms"
+        )
     }
 }
 
@@ -124,7 +131,7 @@ mod tests {
         };
         let summary = json!({"steps": 2, "applied": 2, "skipped": 0, "failed": 0, "changed": 0});
         let report = json!({"stage": "boot", "result": "applied", "started": "2026-01-01T00:00:00Z",
-            "duration_ms": 12.5, "programs_ms": 8.0, "summary": summary, "diagnostics": [],
+            "duration_ms": 12.5, "programs_ms": 8.0, "processor_ms": 2.5, "summary": summary, "diagnostics": [],
             "steps": [step("quick", 3, 0.5, 0.0), step("slow", 9, 10.0, 8.0)]});
         vec![serde_json::from_value(report).unwrap()]
     }
@@ -138,7 +145,7 @@ mod tests {
       10.0        8.0  boot.after        slow  /oem/a.yaml:9
        2.0        0.0  boot              (reading documents, ordering steps, writing to disk)
 1 more are quicker; -v shows them
-12.5 ms in all: 8.0 ms in programs, 4.5 ms in cosette
+12.5 ms in all: 8.0 ms in programs, 4.5 ms in cosette, which had a processor for 2.5 ms
 ";
         assert_eq!(String::from_utf8(text).unwrap(), &expected[1..]);
     }

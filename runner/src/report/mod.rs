@@ -16,6 +16,8 @@ pub use terminal::{Terminal, plural};
 use crate::planner::Planned;
 use cosette_plugins::{Action, Effect, System};
 use cosette_schema::{Diagnostic, Severity};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::time::Duration;
@@ -37,6 +39,10 @@ pub struct Report {
     pub duration_ms: f64,
     /// How long of that programs were waited for, such as those of `commands` and `if`.
     pub programs_ms: f64,
+    /// The processor time of this process, from its start on, without that of programs. What else it took, it waited:
+    /// for disks, or for a processor.
+    #[serde(default)]
+    pub processor_ms: f64,
     /// The numbers.
     pub summary: Summary,
     /// What was found in the documents: everything but the errors of steps, which stand there.
@@ -251,6 +257,14 @@ impl Outcome {
     }
 }
 
+/// The processor time that this process has had.
+fn processor_time() -> Option<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    let parts = [usage.user_time(), usage.system_time()];
+    let microseconds = parts.iter().map(|part| part.num_microseconds()).sum::<i64>();
+    u64::try_from(microseconds).ok().map(Duration::from_micros)
+}
+
 impl Report {
     /// A report of a stage that begins now, with what was found in its documents.
     pub fn new(stage: &str, sys: &System, diagnostics: &[Diagnostic]) -> Self {
@@ -262,16 +276,18 @@ impl Report {
             uptime_ms: uptime(sys).map(milliseconds),
             duration_ms: 0.0,
             programs_ms: 0.0,
+            processor_ms: 0.0,
             summary: Summary::default(),
             diagnostics: diagnostics.iter().map(Finding::from).collect(),
             steps: Vec::new(),
         }
     }
 
-    /// Sets how long the stage took, and how long of that programs were waited for.
+    /// Sets how long the stage took, with the processor time of this process, and how long of that programs were waited for.
     pub fn ended(&mut self, duration: Duration, programs: Duration) {
         self.duration_ms = milliseconds(duration);
         self.programs_ms = milliseconds(programs);
+        self.processor_ms = processor_time().map_or(0.0, milliseconds);
     }
 
     /// Adds findings that belong to no step.

@@ -139,13 +139,13 @@ fn a_disk_that_carries_something_or_is_in_use_is_not_initialised() {
     let path = disk.path();
     let init = |wipe| format!("  device: {{path: {path}, init_disk: true, wipe: {wipe}}}\n");
     run("mkfs.ext4", &["-q", "-F", path]);
-    let before = run("sha256sum", &[path]);
+    let before = disk.digest();
     let (findings, changes) = act(&init(false), Mode::Apply);
     assert!(
         findings[0].contains("it carries ext4, which a new table would destroy: `wipe: true`"),
         "{findings:?}"
     );
-    assert_eq!((changes.len(), run("sha256sum", &[path])), (0, before));
+    assert_eq!((changes.len(), disk.digest()), (0, before));
 
     let point = tempfile::tempdir().unwrap();
     let directory = point.path().to_str().unwrap();
@@ -171,11 +171,11 @@ fn a_dos_table_is_refused() {
     let mut child = Command::new("sfdisk").arg(path).stdin(std::process::Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"label: dos\n,20M\n").unwrap();
     assert!(child.wait().unwrap().success());
-    let before = run("sha256sum", &[path]);
+    let before = disk.digest();
     let (findings, changes) =
         act(&format!("  device: {{path: {path}}}\n  expand_partition: {{size: 0}}\n"), Mode::Apply);
     assert!(findings[0].contains("DOS table of partitions (MBR)"), "{findings:?}");
-    assert_eq!((changes.len(), run("sha256sum", &[path])), (0, before));
+    assert_eq!((changes.len(), disk.digest()), (0, before));
 }
 
 #[test]
@@ -246,16 +246,16 @@ fn what_is_impossible_changes_nothing_and_a_plan_neither() {
     apply(&format!(
         "  device: {{path: {path}, init_disk: true}}\n  add_partitions: [{{pLabel: a, size: 32}}]\n"
     ));
-    let before = run("sha256sum", &[path]);
+    let before = disk.digest();
     let text = format!(
         "  device: {{path: {path}}}\n  add_partitions:\n  - {{pLabel: b, size: 16}}\n  - {{pLabel: c, size: 4GiB}}\n"
     );
     let (findings, changes) = act(&text, Mode::Apply);
     assert!(findings[0].contains("no room for 4 GiB: "), "{findings:?}");
-    assert_eq!((changes.len(), run("sha256sum", &[path])), (0, before.clone()));
+    assert_eq!((changes.len(), disk.digest()), (0, before.clone()));
     let (findings, changes) = act(&text.replace("4GiB", "16"), Mode::Plan);
     assert_eq!((findings.len(), changes.len()), (0, 3), "{findings:?} {changes:?}");
-    assert_eq!(run("sha256sum", &[path]), before);
+    assert_eq!(disk.digest(), before);
 }
 
 #[test]
