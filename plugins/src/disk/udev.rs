@@ -48,6 +48,11 @@ pub(crate) fn runs(sys: &System) -> Result<bool> {
     sys.exists("/run/udev/control")
 }
 
+/// Gives udev the time to notice that a disk was written to.
+pub(crate) fn wake(sys: &System) -> Result<()> {
+    Ok(sys.host().pause(2 * PAUSE)?)
+}
+
 /// Whether udev has nothing left to do.
 pub(crate) fn is_idle(sys: &System) -> Result<bool> {
     Ok(!sys.exists("/run/udev/queue")?)

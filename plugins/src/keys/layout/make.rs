@@ -92,15 +92,34 @@ impl Settings {
         layout::finish(sys, writable, device, plan, &mut |step, error| {
             cx.attempt::<()>(self.span(step.part), Err(error));
         })?;
-        let made: Vec<_> =
-            plan.steps.iter().filter(|step| matches!(step.part, Part::Add(_))).cloned().collect();
-        // udev looks at the disk once nobody writes to it.
-        drop(look);
-        if sys.mode() == Mode::Apply && !cx.has_failed() {
-            for step in made {
-                self.await_links(cx, sys, device, &step)?;
-            }
+        let wrote = sys.mode() == Mode::Apply && (changes_first || !plan.steps.is_empty());
+        if wrote && udev::runs(sys)? {
+            let steps = plan.steps.clone();
+            self.await_udev(cx, sys, device, look, &steps)?;
         }
+        Ok(())
+    }
+
+    /// Lets go of a disk, and waits until udev knows what is on it: the next steps find it by that.
+    fn await_udev(
+        &self,
+        cx: &Context,
+        sys: &System,
+        device: &Device,
+        look: Look,
+        steps: &[Step],
+    ) -> Result<()> {
+        // Once nobody writes to the disk, udev has the kernel read its table again. Partitions go away for a moment
+        // then, unless one of them is open.
+        let partition = device.partitions(sys)?.into_iter().next();
+        let held = partition.and_then(|(_, part)| sys.disk(Path::new(&part.path()), DiskAccess::Read).ok());
+        drop(look);
+        udev::wake(sys)?;
+        for step in steps.iter().filter(|_| !cx.has_failed()) {
+            self.await_links(cx, sys, device, step)?;
+        }
+        udev::wait_until(sys, || udev::is_idle(sys))?;
+        drop(held);
         Ok(())
     }
 
@@ -125,15 +144,15 @@ impl Settings {
         let labels = [("by-partlabel", text(&partition.name)), ("by-label", label)];
         let links: Vec<_> =
             labels.iter().filter_map(|(kind, label)| Some(udev::link(kind, (*label)?))).collect();
-        let node = device.part(sys, step.number)?;
         let are_there = || {
+            let Ok(node) = device.part(sys, step.number) else { return Ok(false) };
             let mut there = udev::is_idle(sys)?;
             for link in &links {
                 there = there && Device::at(sys, link)?.as_ref() == Some(&node);
             }
             Ok(there)
         };
-        if !udev::wait_until(sys, are_there)? && udev::runs(sys)? {
+        if !udev::wait_until(sys, are_there)? {
             let links: Vec<_> = links.iter().map(|link| link.display().to_string()).collect();
             let message = format!("udev has not made {} yet, after ten seconds", links.join(" and "));
             cx.warn(partition.span, message);
