@@ -1,7 +1,7 @@
 //! The immutable root: volumes, overlays and persistent directories over a root file system that is read-only.
 //!
 //! `cosette mount` does it in the initramfs, after the stage `rootfs` has written the layout. The layout
-//! ([`layout`]) becomes a plan ([`plan`]), the plan mounts ([`mounting`]), and what was mounted lines of fstab
+//! ([`layout`]) becomes a plan ([`plan`]), the plan mounts (`mounting`), and what was mounted lines of fstab
 //! ([`fstab`]). What cannot be had costs as little as possible: a volume that is missing is left out, and
 //! directories whose state was to be kept on it forget it at the next boot; but they can be written to, and the machine
 //! boots.
