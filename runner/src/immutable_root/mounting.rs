@@ -43,7 +43,7 @@ impl<'a> Mounting<'a> {
         parameters: &'a Parameters,
         tell: &'a mut dyn FnMut(StepReport),
     ) -> Result<Self> {
-        let root = sys.reroot(sysroot).context("there is no root file system")?;
+        let root = sys.reroot(sysroot)?;
         let mounted = mounted(&root)?;
         if !mounted.is_point {
             bail!("no root file system is mounted at {}", sysroot.display());

@@ -46,16 +46,16 @@ impl Look {
 impl Settings {
     /// Has a disk be as it is described.
     pub(super) fn make(&self, cx: &Context, sys: &System, device: &Device) -> Result<()> {
-        if sys.mode() == Mode::Plan
-            && let Err(error) = sys.disk(Path::new(&device.path()), DiskAccess::Read)
-        {
-            cx.leave_to_a_run(
-                self.device.span,
-                format!("what is on the disk, only a run can tell: {error:#}"),
-            );
-            return Ok(());
-        }
-        let Some(mut look) = self.look(cx, sys, device, DiskAccess::Read)? else { return Ok(()) };
+        let path = device.path();
+        let disk = match sys.disk(path.as_ref(), DiskAccess::Read) {
+            Err(error) if sys.mode() == Mode::Plan => {
+                let message = format!("what is on the disk, only a run can tell: {error:#}");
+                cx.leave_to_a_run(self.device.span, message);
+                return Ok(());
+            }
+            disk => disk?,
+        };
+        let Some(mut look) = self.look(cx, sys, device, disk)? else { return Ok(()) };
         if sys.mode() == Mode::Apply && (look.differs(&look.plan.after) || !look.plan.steps.is_empty()) {
             for step in &look.plan.steps {
                 if let Some(format) = step.work.format() {
@@ -63,18 +63,19 @@ impl Settings {
                 }
             }
             if look.before.is_none() {
-                sys.disk(Path::new(&device.path()), DiskAccess::Exclusive)?;
+                sys.disk(path.as_ref(), DiskAccess::Exclusive)?;
             }
             // It may have changed until nobody else could write to it.
             drop(look);
-            let Some(locked) = self.look(cx, sys, device, DiskAccess::Write)? else { return Ok(()) };
+            let disk = sys.disk(path.as_ref(), DiskAccess::Write)?;
+            let Some(locked) = self.look(cx, sys, device, disk)? else { return Ok(()) };
             look = locked;
         }
         let changes = look.differs(&look.plan.after);
         let changes_first = look.differs(&look.plan.interim(&BTreeSet::new()));
         let Look { disk, before, flaws, plan, .. } = &look;
         for flaw in flaws.iter().filter(|flaw| flaw.is_damage()) {
-            cx.warn(self.device.span, format!("{}: {flaw}; it is mended", device.path()));
+            cx.warn(self.device.span, format!("{path}: {flaw}; it is mended"));
         }
         for (part, message) in &plan.warnings {
             cx.warn(self.span(*part), message.clone());
@@ -88,7 +89,7 @@ impl Settings {
             };
             written.with_context(|| device.path())?;
         }
-        sys.done_as_shown(Action::Partition, device.path(), changes, shown);
+        sys.done_as_shown(Action::Partition, path.clone(), changes, shown);
         layout::finish(sys, writable, device, plan, &mut |step, error| {
             cx.attempt::<()>(self.span(step.part), Err(error));
         })?;
@@ -161,8 +162,7 @@ impl Settings {
     }
 
     /// What there is and what is to be done. Nothing if that is impossible, which is reported.
-    fn look(&self, cx: &Context, sys: &System, device: &Device, access: DiskAccess) -> Result<Option<Look>> {
-        let disk = sys.disk(Path::new(&device.path()), access)?;
+    fn look(&self, cx: &Context, sys: &System, device: &Device, disk: Box<dyn Disk>) -> Result<Option<Look>> {
         let sector = disk.sector_size();
         let sectors = disk.bytes() / u64::from(sector);
         let read = gpt::read(&*disk, sector, sectors);
