@@ -11,6 +11,7 @@ pub mod executor;
 pub mod generator;
 pub mod immutable_root;
 pub mod init;
+pub mod lifecycle;
 pub mod planner;
 pub mod report;
 pub mod sandbox;

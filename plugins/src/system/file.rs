@@ -13,6 +13,7 @@ pub struct File {
     pub(super) owner: Option<Owner>,
     pub(super) durable: bool,
     pub(super) replace_link: bool,
+    pub(super) in_place: bool,
 }
 
 impl File {
@@ -27,6 +28,7 @@ impl File {
             owner: None,
             durable: false,
             replace_link: false,
+            in_place: false,
         }
     }
 
@@ -58,6 +60,13 @@ impl File {
     /// A symbolic link at the path is replaced instead of followed.
     pub fn replace_link(mut self) -> Self {
         self.replace_link = true;
+        self
+    }
+
+    /// A file of this size is overwritten by one write, and so stays where it is on the disk: for what a boot loader
+    /// reads and writes there, without the help of a file system.
+    pub fn in_place(mut self) -> Self {
+        self.in_place = true;
         self
     }
 }

@@ -107,7 +107,7 @@ impl Tree {
 
     /// Overwrites the file. The space for more content is taken first, and the old content put back if
     /// writing fails all the same.
-    fn write_in_place(
+    pub(super) fn write_in_place(
         &self,
         place: &Place,
         found: &Found,

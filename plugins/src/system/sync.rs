@@ -2,15 +2,16 @@
 //!
 //! A path stands for each, not an open directory: that would keep a later command from unmounting it.
 
-use super::System;
 use super::cause::Cause;
 use super::resolve::open_in;
 use super::tree::{Dir, Tree};
+use super::{Mode, System, sys};
 use anyhow::{Context as _, Result};
-use nix::fcntl::{OFlag, ResolveFlag};
-use nix::sys::stat::fstat;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, ResolveFlag, openat};
+use nix::sys::stat::{Mode as Bits, fstat};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The file systems that were changed.
 #[derive(Default)]
@@ -52,8 +53,32 @@ impl System {
         Ok(())
     }
 
+    /// Has everything that was written to the file system of a directory be in its place, and not in a journal: for
+    /// boot loaders, which read it without replaying that. Only ext4 can be asked for it; others are synced.
+    pub fn checkpoint(&self, directory: impl AsRef<Path>) -> Result<()> {
+        let directory = directory.as_ref();
+        if self.mode() == Mode::Plan {
+            return Ok(());
+        }
+        let settle = || -> Result<()> {
+            let handle = self.directory(directory)?.context("there is no such directory")?;
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let opened = openat(&handle, c".", flags, Bits::empty()).map_err(Cause)?;
+            nix::unistd::syncfs(&opened).map_err(Cause)?;
+            match sys::checkpoint_ext4(opened.as_fd()) {
+                // One without a journal, another file system, a kernel that is older, and somebody who is not root.
+                Ok(())
+                | Err(Errno::ENODEV | Errno::ENOTTY | Errno::EOPNOTSUPP | Errno::EINVAL | Errno::EPERM) => {
+                    Ok(())
+                }
+                Err(error) => Err(Cause(error).into()),
+            }
+        };
+        settle().with_context(|| format!("cannot sync the file system of {}", directory.display()))
+    }
+
     /// Syncs the file system; false when it is not found at this path any more.
-    fn sync_one(&self, root: BorrowedFd<'_>, device: u64, path: &std::path::Path) -> Result<bool, Cause> {
+    fn sync_one(&self, root: BorrowedFd<'_>, device: u64, path: &Path) -> Result<bool, Cause> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY;
         let Ok(dir) = open_in(root, path, flags, ResolveFlag::RESOLVE_NO_SYMLINKS) else {
             return Ok(false);

@@ -77,7 +77,11 @@ impl System {
             let owner_asked = file.owner.is_some();
             let durable = file.durable;
             let new = Replacement { content: &file.content, attributes, owner_asked, durable, parents_made };
-            self.tree.replace(&place, &new)?;
+            let keeps_size = |found: &Found| found.metadata.size == file.content.len() as u64;
+            match before.filter(keeps_size).filter(|_| file.in_place) {
+                Some(found) => self.tree.write_in_place(&place, &found, &new, false)?,
+                None => self.tree.replace(&place, &new)?,
+            }
         }
         self.record(Action::Write, path, true, shown);
         Ok(true)

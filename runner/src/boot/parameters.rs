@@ -45,7 +45,8 @@ impl Booted {
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
         [Self::Active, Self::Passive, Self::Recovery].into_iter().find(|booted| booted.as_str() == name)
     }
 

@@ -167,3 +167,12 @@ pub(in crate::system) fn resize_btrfs(directory: BorrowedFd<'_>, size: &CStr) ->
     // SAFETY: the structure is as large as the number of the call says, and live; the name is terminated.
     Errno::result(unsafe { libc::ioctl(directory.as_raw_fd(), RESIZE, &raw const arguments) }).map(drop)
 }
+
+/// Has an ext4 write everything in its journal to its place, on the file system that a directory is on
+/// (EXT4_IOC_CHECKPOINT of `linux/ext4.h`, Linux 5.15).
+pub(in crate::system) fn checkpoint_ext4(directory: BorrowedFd<'_>) -> nix::Result<()> {
+    const CHECKPOINT: libc::Ioctl = nix::request_code_write!(b'f', 43, size_of::<u32>()) as libc::Ioctl;
+    let flags = 0_u32;
+    // SAFETY: the call reads 32 bits from the live pointer.
+    Errno::result(unsafe { libc::ioctl(directory.as_raw_fd(), CHECKPOINT, &raw const flags) }).map(drop)
+}
