@@ -6,6 +6,7 @@ pub(crate) mod file_system;
 pub(crate) mod gpt;
 pub(crate) mod grow;
 pub(crate) mod layout;
+mod partitions;
 pub(crate) mod plan;
 #[cfg(test)]
 mod programs;
@@ -13,6 +14,8 @@ pub(crate) mod show;
 pub(crate) mod superblock;
 pub(crate) mod types;
 pub(crate) mod udev;
+
+pub use partitions::{NewPartition, Partition, disk_at, partition, partition_at, partitions};
 
 use crate::System;
 use crate::system::DiskAccess;

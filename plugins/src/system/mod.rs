@@ -16,6 +16,7 @@ mod entries;
 mod file;
 mod host;
 pub mod http;
+mod image_file;
 mod journal;
 mod kernel;
 mod live;

@@ -26,10 +26,6 @@ impl LoopDisk {
         let sector = sector.to_string();
         let output =
             Command::new("losetup").args(["--find", "--show", "--sector-size", &sector]).arg(&file).output();
-        let is_there = |program: &&&str| {
-            ["/sbin", "/usr/sbin", "/bin", "/usr/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
-        };
-        let missing: Vec<_> = programs.iter().filter(|program| !is_there(program)).collect();
         match output {
             Ok(output) if output.status.success() => {
                 let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
@@ -37,10 +33,7 @@ impl LoopDisk {
                 let disk = Self { directory, path };
                 // Programs that changed an earlier disk may have left some behind.
                 disk.forget_partitions();
-                if missing.is_empty() {
-                    return Some(disk);
-                }
-                skipped(&format!("{missing:?} are missing"))
+                has_programs("a test with a disk in a file", programs).then_some(disk)
             }
             Ok(output) => {
                 skipped(&format!("no loop device: {}", String::from_utf8_lossy(&output.stderr).trim()))
@@ -131,6 +124,19 @@ pub fn run(program: &str, arguments: &[&str]) -> String {
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {errors}");
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Whether these programs are there, without which a test cannot run. If not, that is said past the capture of test
+/// output.
+pub fn has_programs(test: &str, programs: &[&str]) -> bool {
+    let is_there = |program: &&&str| {
+        ["/sbin", "/usr/sbin", "/bin", "/usr/bin"].iter().any(|dir| Path::new(dir).join(program).exists())
+    };
+    let missing: Vec<_> = programs.iter().filter(|program| !is_there(program)).collect();
+    if !missing.is_empty() {
+        let _ = writeln!(std::io::stderr(), "SKIPPED: {test}: {missing:?} are missing");
+    }
+    missing.is_empty()
 }
 
 /// Says past the capture of test output that a test did not run.

@@ -4,7 +4,9 @@
 //! an environment block on the state partition, which GRUB itself also writes: it counts the attempts to boot a
 //! system that has not proved itself yet.
 
+pub mod bios;
 mod environment;
+pub mod esp;
 
 pub use environment::Environment;
 
