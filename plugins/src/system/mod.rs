@@ -32,6 +32,7 @@ mod replace;
 mod resolve;
 #[cfg(test)]
 mod scratch;
+mod space;
 pub mod stop;
 mod stream;
 mod sync;
@@ -54,6 +55,7 @@ pub use metadata::{Kind, Metadata, Owner};
 pub(crate) use module::Refused;
 pub use module::{Image, Module};
 pub use mount::{Directory, Mounted, NewMount};
+pub use space::{FreeSpace, is_full};
 pub use stop::stop_requested;
 pub use stream::Sink;
 pub use systemd::{Door, Job, Limits, Refusal, Systemd};

@@ -1,3 +1,7 @@
 //! The life of a system: how its images get to the disk, which of them is booted, and how it comes back when it breaks.
 
+pub mod acquire;
 pub mod boot_loader;
+pub mod failure;
+pub mod image_file;
+pub mod space;
