@@ -1,7 +1,7 @@
 //! Images of random content, unpacked here, by umoci and by GNU tar: the trees must be the same.
 #![allow(clippy::disallowed_methods, reason = "tests run programs and look at files from outside")]
 
-use super::{Request, Source, unpack};
+use super::{Policy, Request, Source, unpack};
 use crate::system::{Live, Mode, System};
 use crate::testing::{LayoutBuilder, TarBuilder, TarEntry};
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,7 +140,8 @@ fn ours(root: &Path) -> String {
     let sys = System::new(root, Arc::new(Live), Mode::Apply).unwrap();
     let source = Source::parse("oci-layout:/layout").unwrap();
     let request = Request { source, platform: None, insecure: None };
-    assert_eq!(unpack(&sys, &request, Path::new("/ours")).unwrap(), Vec::<String>::new());
+    let unpacked = unpack(&sys, &request, &Policy::default(), Path::new("/ours"), &mut ()).unwrap();
+    assert_eq!(unpacked.warnings, Vec::<String>::new());
     describe(&root.join("ours"))
 }
 

@@ -1,5 +1,6 @@
 //! Digests: the names of contents, by which they are verified.
 
+use super::failure::Reason;
 use anyhow::{Result, bail};
 use sha2::{Digest as _, Sha256, Sha512};
 use std::fmt;
@@ -97,7 +98,7 @@ impl Check {
         let (found, expected) = (format!("{algorithm}:{found}"), self.digest);
         if found != expected.0 {
             let what = format!("the content is not what its digest says: {found} instead of {expected}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            return Err(Reason::Content.io(what));
         }
         Ok(())
     }
@@ -126,7 +127,7 @@ impl<R: Read> Read for Verified<R> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let wrong = |what: &str| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+        let wrong = |what: &str| Err(Reason::Content.io(what));
         let count = self.input.read(buffer)?;
         if count as u64 > self.left {
             return wrong("the content is larger than its description says");

@@ -66,7 +66,7 @@ impl<'a> Layout<'a> {
         Ok(Box::new(file.take(*size)))
     }
 
-    fn blob(&self, blob: &Blob) -> Result<Box<dyn Read + Send>> {
+    fn content(&self, blob: &Blob) -> Result<Box<dyn Read + Send>> {
         let file = self.open(&format!("blobs/{}", blob.digest.path()))?;
         Ok(Box::new(Verified::new(file, blob.size, &blob.digest)))
     }
@@ -101,15 +101,15 @@ impl Store for Layout<'_> {
     }
 
     fn document(&mut self, blob: &Blob) -> Result<Vec<u8>> {
-        bounded(self.blob(blob)?)
+        bounded(self.content(blob)?)
     }
 
-    fn configuration(&mut self, blob: &Blob) -> Result<Vec<u8>> {
-        bounded(self.blob(blob)?)
+    fn blob(&mut self, blob: &Blob) -> Result<Vec<u8>> {
+        bounded(self.content(blob)?)
     }
 
     fn layers(self: Box<Self>, layers: &[Blob]) -> Result<Vec<Box<dyn Read + Send>>> {
-        layers.iter().map(|blob| self.blob(blob)).collect()
+        layers.iter().map(|blob| self.content(blob)).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a directory remembers of the images that were unpacked into it.
 
-use super::{Digest, Image, Request};
+use super::Request;
+use super::resolve::Resolved;
 use crate::System;
 
 /// The images, in the order in which they were unpacked: later ones lie over those before.
@@ -49,26 +50,19 @@ impl Records {
         }
     }
 
-    /// The record of an image.
-    pub(super) fn record(sys: &System, request: &Request, image: &Image<'_>) -> Record {
-        Record {
+    /// The record of an image; nothing of what is none.
+    pub(super) fn record(sys: &System, request: &Request, found: &Resolved) -> Option<Record> {
+        Some(Record {
             name: request.source.name(),
             platform: request.platform(sys).to_string(),
-            top: image.top.to_string(),
-            image: image.digest.to_string(),
-        }
+            top: found.top.as_ref()?.to_string(),
+            image: found.digest.as_ref()?.to_string(),
+        })
     }
 
     /// Remembers an image that now lies over all others.
     pub(super) fn add(&mut self, record: Record) {
         self.0.push(record);
-    }
-}
-
-impl Record {
-    /// Whether this is the image with that manifest.
-    pub(super) fn is(&self, digest: &Digest) -> bool {
-        self.image == digest.as_str()
     }
 }
 

@@ -8,10 +8,11 @@ mod download;
 mod retry;
 
 use super::credentials::Login;
+use super::failure::Reason;
 use super::manifest::{DOCUMENTS, LARGEST_DOCUMENT};
 use super::{Blob, Store};
 use crate::system::http::{Client, Request, Response};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use challenge::Challenge;
 use download::Download;
 use oci_spec::distribution::Reference;
@@ -102,14 +103,17 @@ impl Connection {
             (Some(Challenge::Token { realm, service }), login) => {
                 let url = challenge::url(&realm, service.as_deref(), &self.scope)?;
                 if self.url.starts_with("https:") && !url.starts_with("https:") {
-                    bail!("the registry wants the login to go over plain HTTP");
+                    return Err(Reason::Registry.says("the registry wants the login to go over plain HTTP"));
                 }
                 let request = Request::get(url).timeout(DOCUMENT_TIME);
                 let request = login
                     .iter()
                     .fold(request, |request, login| request.header("Authorization", login.header()));
                 let token = challenge::token(&self.client.fetch(&request)?.into_bytes()?);
-                Ok(format!("Bearer {}", token.ok_or_else(|| anyhow!("the registry hands out no token"))?))
+                Ok(format!(
+                    "Bearer {}",
+                    token.ok_or_else(|| Reason::Registry.says("the registry hands out no token"))?
+                ))
             }
             (Some(Challenge::Basic), None) | (None, _) => Err(retry::refused()),
         }
@@ -128,7 +132,7 @@ impl Store for Registry {
         Ok(bytes)
     }
 
-    fn configuration(&mut self, blob: &Blob) -> Result<Vec<u8>> {
+    fn blob(&mut self, blob: &Blob) -> Result<Vec<u8>> {
         let Blob { digest, size } = blob;
         if *size > LARGEST_DOCUMENT {
             bail!("it has {size} bytes, more than {LARGEST_DOCUMENT}");

@@ -16,6 +16,10 @@ pub enum Source {
     Layout(Local),
     /// `oci-archive:/path:tag`: such a directory as a tar archive.
     Archive(Local),
+    /// `dir:/path`: a directory with the files themselves.
+    Directory(PathBuf),
+    /// `file:/path`: a file system in a file.
+    File(PathBuf),
 }
 
 /// A path below the root, and which of the images there it is.
@@ -35,6 +39,12 @@ impl Source {
         }
         if let Some(rest) = text.strip_prefix("oci-archive:") {
             return local(rest).map(Self::Archive);
+        }
+        if let Some(rest) = text.strip_prefix("dir:") {
+            return absolute(rest).map(Self::Directory);
+        }
+        if let Some(rest) = text.strip_prefix("file:") {
+            return absolute(rest).map(Self::File);
         }
         let name = ["docker:", "oci:"].iter().find_map(|scheme| text.strip_prefix(scheme)).unwrap_or(text);
         let name = name.strip_prefix("//").unwrap_or(name);
@@ -71,6 +81,8 @@ impl Source {
             Self::Registry(reference) => format!("{}/{}", reference.registry(), reference.repository()),
             Self::Layout(local) => format!("oci-layout:{}", local.path.display()),
             Self::Archive(local) => format!("oci-archive:{}", local.path.display()),
+            Self::Directory(path) => format!("dir:{}", path.display()),
+            Self::File(path) => format!("file:{}", path.display()),
         }
     }
 
@@ -78,7 +90,7 @@ impl Source {
     pub fn pinned(&self) -> Option<Digest> {
         match self {
             Self::Registry(reference) => Digest::parse(reference.digest()?).ok(),
-            Self::Layout(_) | Self::Archive(_) => None,
+            _ => None,
         }
     }
 }
@@ -88,15 +100,30 @@ impl fmt::Display for Source {
         let tag = match self {
             Self::Registry(reference) => return write!(f, "{reference}"),
             Self::Layout(Local { tag, .. }) | Self::Archive(Local { tag, .. }) => tag,
+            Self::Directory(_) | Self::File(_) => &None,
         };
         f.write_str(&self.name())?;
         tag.as_ref().map_or(Ok(()), |tag| write!(f, ":{tag}"))
     }
 }
 
+/// `/path`, also as `///path`.
+fn absolute(text: &str) -> Result<PathBuf> {
+    let path = without_host(text);
+    if !path.starts_with('/') || path.contains(char::is_control) {
+        bail!("{text:?} is no absolute path");
+    }
+    Ok(path.into())
+}
+
+/// A path in the form of a URL begins with an empty host.
+fn without_host(text: &str) -> &str {
+    if text.starts_with("///") { &text[2..] } else { text }
+}
+
 /// `/path` or `/path:tag`.
 fn local(text: &str) -> Result<Local> {
-    let text = if text.starts_with("///") { &text[2..] } else { text };
+    let text = without_host(text);
     let (path, tag) = match text.rsplit_once(':') {
         Some((path, tag)) if !tag.contains('/') => (path, Some(tag.to_owned())),
         _ => (text, None),
@@ -146,6 +173,9 @@ mod tests {
         assert_eq!(parsed("oci-layout:///a/b:c"), expected);
         assert_eq!(parsed("oci-archive:/a:b/c").1, "oci-archive:/a:b/c");
         assert!(Source::parse("oci-layout:a").is_err() && Source::parse("oci-archive:/a:").is_err());
+        assert_eq!(parsed("dir:///a:b").0, "dir:/a:b");
+        assert_eq!(parsed("file:/a/b.img"), ("file:/a/b.img".to_owned(), "file:/a/b.img".to_owned()));
+        assert!(Source::parse("dir:a").is_err() && Source::parse("file:").is_err());
     }
 
     #[test]

@@ -37,9 +37,8 @@
 //! `~/.config/containers/auth.json`, `~/.docker/config.json` (for services `~` is `/root`) and
 //! `/etc/containers/auth.json`. yip asks a Docker daemon first, and then the registry.
 
-use crate::image::{self, Platform, Request, Source};
+use crate::image::{self, Platform, Policy, Reason, Request, Source};
 use crate::path::AbsolutePath;
-use crate::system::Interrupted;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
@@ -84,13 +83,12 @@ impl Plugin for UnpackImages {
                 platform: platform.as_ref().map(|platform| platform.0.clone()),
                 insecure: *insecure,
             };
-            let unpacked = image::unpack(sys, &request, target.as_ref());
-            if let Err(error) = &unpacked
-                && error.is::<Interrupted>()
-            {
-                return unpacked.map(drop);
-            }
-            for warning in cx.attempt(source.span, unpacked).unwrap_or_default() {
+            let unpack = || image::unpack(sys, &request, &Policy::load(sys)?, target.as_ref(), &mut ());
+            let unpacked = match unpack() {
+                Err(failure) if failure.reason == Reason::Interrupted => return Err(failure.into()),
+                unpacked => cx.attempt(source.span, unpacked.map_err(Into::into)),
+            };
+            for warning in unpacked.map(|unpacked| unpacked.warnings).unwrap_or_default() {
                 cx.warn(source.span, warning);
             }
         }
@@ -109,7 +107,13 @@ impl Decode for ImageSource {
     fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
         let text = Spanned::<String>::decode(node, findings)?;
         let source = Source::parse(text.trim()).map_err(|error| findings.error(node.span, error.to_string()));
-        Some(Self { source: source.ok()?, span: node.span })
+        let source = source.ok()?;
+        if let Source::Directory(_) | Source::File(_) = source {
+            let error = findings.error(node.span, format!("{source} is no image of a container"));
+            error.help("`files` and `directories` copy what is on the disk; `dir:` and `file:` are for `cosette install` and `cosette upgrade`");
+            return None;
+        }
+        Some(Self { source, span: node.span })
     }
 
     fn shape() -> Shape {
@@ -207,9 +211,14 @@ mod tests {
     #[test]
     fn what_cannot_be_an_image_is_found_when_the_document_is_read() {
         let machine = Machine::new("");
-        let step = "unpack_images: [{source: Debian, target: /a}, {source: x, target: b}, {source: x, target: /c, platform: arm}]";
+        let step = "unpack_images: [{source: Debian, target: /a}, {source: x, target: b}, {source: x, target: /c, platform: arm}, {source: 'dir:/x', target: /d}]";
         let messages = machine.apply(step).messages();
-        for part in ["small letters only: debian", "is not absolute", "\"arm\" is no platform"] {
+        for part in [
+            "small letters only: debian",
+            "is not absolute",
+            "\"arm\" is no platform",
+            "dir:/x is no image of a container",
+        ] {
             assert!(messages.contains(part), "{messages}");
         }
         machine.assert_tree("");

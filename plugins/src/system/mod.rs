@@ -7,7 +7,7 @@
 
 mod block;
 mod block_device;
-mod cause;
+pub(crate) mod cause;
 mod change;
 mod command;
 mod copy;

@@ -1,6 +1,7 @@
 //! What a registry wants to be shown, and the tokens that it hands out.
 
-use anyhow::{Result, anyhow};
+use crate::image::failure::Reason;
+use anyhow::Result;
 use http_auth::{ChallengeRef, parse_challenges};
 use reqwest::Url;
 use serde::Deserialize;
@@ -40,7 +41,8 @@ impl Challenge {
 /// The address of a token.
 pub(super) fn url(realm: &str, service: Option<&str>, scope: &str) -> Result<String> {
     let url = Url::parse(realm);
-    let mut url = url.map_err(|_| anyhow!("the registry hands out tokens at an address that is none"))?;
+    let mut url =
+        url.map_err(|_| Reason::Registry.says("the registry hands out tokens at an address that is none"))?;
     url.query_pairs_mut()
         .extend_pairs(service.map(|service| ("service", service)))
         .append_pair("scope", scope);

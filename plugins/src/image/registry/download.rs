@@ -3,6 +3,7 @@
 use super::{Connection, retry};
 use crate::image::Blob;
 use crate::image::digest::Check;
+use crate::image::failure::Reason;
 use crate::image::pieces::{self, Pieces, Sender};
 use crate::system::http::{Failure, Response};
 use anyhow::Result;
@@ -31,7 +32,7 @@ impl Download {
         });
         let end = match result {
             Ok(()) => self.check.finish().and_then(|()| self.sender.flush()),
-            Err(error) => Err(io::Error::other(format!("{error:#}"))),
+            Err(error) => Err(Reason::Registry.through_io(&error)),
         };
         match end {
             Ok(()) => self.sender.finish(),

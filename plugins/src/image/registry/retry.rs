@@ -1,8 +1,9 @@
 //! Trying again, and what has gone wrong in words that fit a registry.
 
+use crate::image::failure::Reason;
 use crate::system::http::Failure;
 use crate::system::stop;
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result};
 use std::time::Duration;
 
 /// How often something is tried that makes no progress.
@@ -44,16 +45,16 @@ pub(super) fn retry<T>(mut attempt: impl FnMut() -> (u64, Result<T>)) -> Result<
 
 /// A login that the registry does not want, or one that it misses.
 pub(super) fn refused() -> Error {
-    anyhow!("the registry refuses access: is the name right, and who may see it logged in?")
+    Reason::Registry.says("the registry refuses access: is the name right, and who may see it logged in?")
 }
 
 /// What a failure means.
 fn told(error: Error) -> Error {
     match error.downcast_ref::<Failure>() {
         Some(Failure::Status { code: 401 | 403, .. }) => refused(),
-        Some(Failure::Status { code: 404, .. }) => anyhow!("the registry does not have it"),
+        Some(Failure::Status { code: 404, .. }) => Reason::Source.says("the registry does not have it"),
         Some(Failure::Passing(message)) if message.contains("InvalidContentType") => {
-            anyhow!("the registry speaks plain HTTP: `insecure: true` allows that")
+            Reason::Registry.says("the registry speaks plain HTTP: `insecure: true` allows that")
         }
         _ => error,
     }

@@ -92,10 +92,12 @@ impl Unpacking<'_> {
         self.finish_directories()
     }
 
-    /// Ends it: everything is on the disk, and the directory remembers what it holds. Returns warnings.
-    pub(crate) fn finish(mut self, mark: &str) -> Result<Vec<String>> {
+    /// Ends it: everything is on the disk, and the directory remembers this of it, if anything. Returns warnings.
+    pub(crate) fn finish(mut self, mark: Option<&str>) -> Result<Vec<String>> {
         self.sys.sync()?;
-        self.mark(mark)?;
+        if let Some(mark) = mark {
+            self.mark(mark)?;
+        }
         self.sys.record_unpacked(&self.target, true);
         Ok(self.warnings)
     }

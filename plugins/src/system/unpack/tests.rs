@@ -15,7 +15,7 @@ fn apply(scratch: &Scratch, layers: &[Vec<u8>]) -> anyhow::Result<Vec<String>> {
     for layer in layers {
         unpacking.layer(layer.as_slice())?;
     }
-    unpacking.finish("mark")
+    unpacking.finish(Some("mark"))
 }
 
 fn scratch() -> Scratch {
@@ -315,7 +315,7 @@ fn one_effect_stands_for_all_files_and_a_plan_unpacks_nothing() {
     sys.take_effects();
     let mut unpacking = sys.unpack(Path::new("/target")).unwrap();
     unpacking.layer(TarBuilder::new().file("a", "").file("b/c/d", "").finish().as_slice()).unwrap();
-    unpacking.finish("").unwrap();
+    unpacking.finish(Some("")).unwrap();
     let effects = sys.take_effects();
     assert_eq!(effects.len(), 1);
     assert_eq!((effects[0].action, effects[0].target.as_str()), (Action::Unpack, "/target"));
