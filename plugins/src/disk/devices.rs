@@ -23,6 +23,8 @@ pub(crate) struct Mount {
     pub(crate) read_only: bool,
     /// The numbers of its device: `8:1`.
     numbers: String,
+    /// The directory of it that is shown.
+    root: String,
 }
 
 impl Mount {
@@ -42,6 +44,11 @@ impl Mount {
         Ok(Self::all(sys)?.into_iter().rfind(|mount| mount.is_at(point)))
     }
 
+    /// Whether it shows all of its file system, and not one directory of it.
+    pub(crate) fn shows_root(&self) -> bool {
+        self.root == "/"
+    }
+
     /// Whether this is its mount point: a slash at the end makes no other directory.
     pub(crate) fn is_at(&self, point: &str) -> bool {
         Path::new(&self.point) == Path::new(point)
@@ -59,7 +66,7 @@ impl Mount {
         let mut place = place.split(' ');
         let id = place.next()?.parse().ok()?;
         let numbers = place.nth(1)?.to_owned();
-        let (point, options) = (place.nth(1)?, place.next()?);
+        let (root, point, options) = (place.next()?, place.next()?, place.next()?);
         let mut what = what.split(' ');
         let (kind, source, of_device) = (what.next()?, what.next()?, what.next().unwrap_or_default());
         let read_only = |options: &str| options.split(',').any(|option| option == "ro");
@@ -70,6 +77,7 @@ impl Mount {
             source: unescaped(source),
             read_only: read_only(options) || read_only(of_device),
             numbers,
+            root: unescaped(root),
         })
     }
 
@@ -167,6 +175,12 @@ impl Device {
     /// Whether it is one of the device mapper: a volume of LVM, an encrypted one, several paths to a disk.
     pub(crate) fn is_mapped(&self, sys: &System) -> Result<bool> {
         Ok(self.attribute(sys, "dm/name")?.is_some())
+    }
+
+    /// Whether another device is made of it: by LVM, RAID, encryption or several paths to a disk.
+    pub(crate) fn is_part_of_another(&self, sys: &System) -> Result<bool> {
+        let holders = format!("/sys/class/block/{}/holders", self.name);
+        Ok(sys.host().kernel_dir(Path::new(&holders))?.is_some_and(|holders| !holders.is_empty()))
     }
 
     /// Which part of which disk it is, if it is one.

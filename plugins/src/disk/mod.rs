@@ -5,6 +5,7 @@ pub(crate) mod devices;
 pub(crate) mod file_system;
 pub(crate) mod gpt;
 pub(crate) mod grow;
+mod labels;
 pub(crate) mod layout;
 mod partitions;
 pub(crate) mod plan;
@@ -15,6 +16,7 @@ pub(crate) mod superblock;
 pub(crate) mod types;
 pub(crate) mod udev;
 
+pub use labels::{Labelled, disk_of_mount, labelled};
 pub use partitions::{NewPartition, Partition, disk_at, partition, partition_at, partitions};
 
 use crate::System;

@@ -54,6 +54,29 @@ impl System {
         })
     }
 
+    /// Removes what stands there, with all that is in it, but nothing that is mounted there: then it fails. What is not
+    /// there is fine.
+    pub fn remove_tree(&self, path: impl AsRef<Path>) -> Result<bool> {
+        let path = absolute(path.as_ref());
+        let remove = || -> Result<bool> {
+            let is_there = self.symlink_metadata(&path)?.is_some();
+            if is_there {
+                if self.mode() == Mode::Plan {
+                    anyhow::bail!("a plan removes no trees");
+                }
+                let name = path.file_name().context("a root cannot be removed")?;
+                let holder = self.directory(path.parent().unwrap_or(&path))?;
+                let holder = holder.context("its directory is missing")?;
+                let dir = Dir::open(holder.path().to_owned(), nix::unistd::dup(&holder).map_err(Cause)?);
+                self.tree.touch(&dir)?;
+                self.tree.remove_all(&dir, name)?;
+            }
+            self.record(crate::Action::Remove, &path, is_there, None);
+            Ok(is_there)
+        };
+        remove().with_context(|| format!("cannot remove {}", path.display()))
+    }
+
     /// Makes a directory aside, has it filled, and gives it its name.
     fn appear(&self, path: &Path, fill: impl Fn(BorrowedFd<'_>, &Tree) -> Result<()>) -> Result<()> {
         let path = absolute(path);

@@ -4,7 +4,7 @@ use super::cause::Cause;
 use super::metadata::Attributes;
 use super::resolve::{Place, Route};
 use super::tree::{Found, absolute};
-use super::{Kind, Mode, Owner, System, diff};
+use super::{Kind, Mode, Owner, System, diff, sys};
 use crate::Action;
 use crate::effect::Diff;
 use anyhow::{Context as _, Result, bail};
@@ -129,6 +129,24 @@ impl System {
         rename().with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
     }
 
+    /// Has two files of one directory change their names, at once: at no time is one of the names missing. It is no
+    /// effect, and it is not on the disk before that is asked for: see [`System::checkpoint`].
+    pub fn exchange(&self, one: impl AsRef<Path>, other: impl AsRef<Path>) -> Result<()> {
+        let (one, other) = (absolute(one.as_ref()), absolute(other.as_ref()));
+        let exchange = || -> Result<()> {
+            let name = one.file_name().context("a root has no name")?;
+            let route = Route { follow_last: false, any_link: false, parents: None };
+            let place = self.tree.resolve(&self.base, &other, route, &mut Vec::new())?;
+            let place = place.context("its directory is missing")?;
+            if self.mode() == Mode::Plan || one.parent() != other.parent() {
+                bail!("they cannot be exchanged");
+            }
+            sys::exchange(place.dir.handle()?, name, place.name()?).map_err(Cause)?;
+            Ok(self.tree.touch(&place.dir)?)
+        };
+        exchange().with_context(|| format!("cannot exchange {} and {}", one.display(), other.display()))
+    }
+
     /// Sets mode and owner of what stands at the path; links are not followed, and have no mode. The setuid
     /// bit survives a change of owner.
     pub fn set_attributes(
@@ -234,6 +252,21 @@ mod tests {
         );
         sys.take_place("/d/empty", "/d/new").unwrap();
         assert!(sys.take_effects().is_empty());
+    }
+
+    #[test]
+    fn two_files_exchange_their_names_and_none_of_them_is_made_by_that() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        scratch.put("/d/one", "1", 0o644);
+        scratch.put("/d/other", "2", 0o644);
+        sys.exchange("/d/one", "/d/other").unwrap();
+        assert_eq!((scratch.text("/d/one").as_str(), scratch.text("/d/other").as_str()), ("2", "1"));
+        for (one, other) in [("/d/none", "/d/one"), ("/d/one", "/d/none"), ("/d/one", "/one")] {
+            assert!(sys.exchange(one, other).is_err());
+        }
+        assert!(scratch.plan().exchange("/d/one", "/d/other").is_err());
+        assert_eq!(scratch.names("/d"), ["one", "other"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use super::cause::Cause;
 use super::metadata::Attributes;
-use super::resolve::Route;
+use super::resolve::{Place, Route};
 use super::tree::absolute;
 use super::{Host, Kind, Mode, System, stop};
 use anyhow::{Context as _, Result, bail};
@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl, openat};
 use nix::libc;
 use nix::sys::stat::{Mode as Bits, fstat};
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +28,18 @@ pub struct Lock {
     _held: Option<Flock<OwnedFd>>,
 }
 
+/// Somebody else holds a lock: who, in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held(pub String);
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} holds it", self.0)
+    }
+}
+
+impl std::error::Error for Held {}
+
 impl System {
     /// Takes the lock on a file below the root (made if missing, never removed), waiting up to five seconds;
     /// it is released when the guard is dropped. Without effect in plan mode.
@@ -37,6 +50,36 @@ impl System {
         }
         let held = self.take(&path, PATIENCE).with_context(|| format!("cannot lock {}", path.display()))?;
         Ok(Lock { _held: Some(held) })
+    }
+
+    /// Takes the lock at once, or fails: [`Held`] says by whom it is held. Without effect in plan mode.
+    pub fn lock_at_once(&self, path: impl AsRef<Path>) -> Result<Lock> {
+        let path = absolute(path.as_ref());
+        if self.mode() == Mode::Plan {
+            return Ok(Lock { _held: None });
+        }
+        let held =
+            self.take(&path, Duration::ZERO).with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Lock { _held: Some(held) })
+    }
+
+    /// Who holds the lock on a file, if anybody does. It is not taken for that.
+    pub fn lock_holder(&self, path: impl AsRef<Path>) -> Result<Option<String>> {
+        let path = absolute(path.as_ref());
+        let route = Route { follow_last: false, any_link: false, parents: None };
+        let ask = || -> Result<Option<String>> {
+            let place = self.tree.resolve(&self.base, &path, route, &mut Vec::new())?;
+            let Some(place @ Place { found: Some(found), .. }) = place else { return Ok(None) };
+            if found.kind() != Kind::File || found.is_planned() {
+                return Ok(None);
+            }
+            let file = self.tree.open_file(&place.dir, place.name()?)?;
+            let mut lock = whole(libc::F_WRLCK);
+            fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).map_err(Cause)?;
+            let is_held = lock.l_type != libc::F_UNLCK as libc::c_short;
+            Ok(is_held.then(|| holder(self.host(), file.as_fd())))
+        };
+        ask().with_context(|| format!("cannot tell who holds {}", path.display()))
     }
 
     fn take(&self, path: &Path, patience: Duration) -> Result<Flock<OwnedFd>> {
@@ -67,6 +110,9 @@ impl System {
             stop::check()?;
             if waited >= patience {
                 let holder = holder(self.host(), file.as_fd());
+                if patience.is_zero() {
+                    return Err(Held(holder).into());
+                }
                 bail!("{holder} has held it for {} s", patience.as_secs());
             }
             std::thread::sleep(INTERVAL);
@@ -77,14 +123,18 @@ impl System {
 
 /// Locks the open file description as a whole.
 fn lock_description(file: BorrowedFd<'_>) -> nix::Result<()> {
-    let whole = libc::flock {
-        l_type: libc::F_WRLCK as libc::c_short,
+    fcntl(file, FcntlArg::F_OFD_SETLK(&whole(libc::F_WRLCK))).map(drop)
+}
+
+/// A lock on all of a file.
+fn whole(kind: libc::c_int) -> libc::flock {
+    libc::flock {
+        l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: 0,
         l_len: 0,
         l_pid: 0,
-    };
-    fcntl(file, FcntlArg::F_OFD_SETLK(&whole)).map(drop)
+    }
 }
 
 /// Who holds a lock on the file, as far as the kernel tells.
@@ -147,6 +197,20 @@ mod tests {
         assert!(sys.take(Path::new("/etc/.pwd.lock"), Duration::ZERO).is_err());
         drop(file);
         sys.lock("/etc/.pwd.lock").unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_refused_at_once_and_who_holds_it_can_be_asked() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        assert_eq!(sys.lock_holder("/run/it").unwrap(), None);
+        let held = sys.lock_at_once("/run/it").unwrap();
+        let me = format!("process {}", std::process::id());
+        let error = sys.lock_at_once("/run/it").unwrap_err();
+        assert!(error.downcast_ref::<Held>().unwrap().0.contains(&me), "{error:#}");
+        assert!(scratch.plan().lock_holder("/run/it").unwrap().unwrap().contains(&me));
+        drop(held);
+        assert_eq!(sys.lock_holder("/run/it").unwrap(), None);
     }
 
     #[test]

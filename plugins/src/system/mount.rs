@@ -3,7 +3,7 @@
 use super::cause::Cause;
 use super::resolve::{Place, Route, open_in};
 use super::tree::absolute;
-use super::{Mode, System};
+use super::{Mode, System, namespace};
 use crate::Action;
 use crate::disk::devices::Mount;
 use anyhow::{Context as _, Result, bail};
@@ -144,6 +144,37 @@ impl System {
         mount().with_context(|| format!("cannot mount at {}", at.path.display()))?;
         self.record(Action::Mount, &at.path, true, None);
         Ok(())
+    }
+
+    /// Unmounts what is mounted at a directory, on the way to which there is no link. It is no effect: it is how a mount
+    /// ends that was made for a while.
+    pub fn unmount(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = absolute(path.as_ref());
+        // Closed before, or it would be in use.
+        let is_there = self.directory(&path)?.is_some();
+        if is_there && self.mode() == Mode::Apply {
+            namespace::unmount(&self.outside(&path))
+                .with_context(|| format!("cannot unmount {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    /// Has the file system that is mounted at a directory be writable or not. Where others see it, it is still as it was
+    /// mounted for them.
+    pub fn set_read_only(&self, path: impl AsRef<Path>, read_only: bool) -> Result<()> {
+        let path = absolute(path.as_ref());
+        let set = || match (self.directory(&path)?.is_some(), self.mode()) {
+            (false, _) => bail!("there is no such directory"),
+            (true, Mode::Plan) => Ok(()),
+            (true, Mode::Apply) => namespace::set_read_only(&self.outside(&path), read_only),
+        };
+        let how = if read_only { "read-only" } else { "writable" };
+        set().with_context(|| format!("cannot make {} {how}", path.display()))
+    }
+
+    /// A path inside of the root, as the kernel sees it.
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        self.absolute.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Whether a block device is mounted anywhere.

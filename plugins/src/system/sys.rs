@@ -12,8 +12,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::Pid;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 
 /// Fills the buffer from the kernel's generator (getrandom(2)).
@@ -47,6 +48,17 @@ pub(super) fn chmod(handle: BorrowedFd<'_>, mode: u32) -> nix::Result<()> {
     let result = unsafe {
         libc::syscall(libc::SYS_fchmodat2, fd, c"".as_ptr(), mode as libc::mode_t, libc::AT_EMPTY_PATH)
     };
+    Errno::result(result).map(drop)
+}
+
+/// Has two things in a directory change their names (renameat2(2) with RENAME_EXCHANGE).
+pub(super) fn exchange(dir: BorrowedFd<'_>, one: &OsStr, other: &OsStr) -> nix::Result<()> {
+    const EXCHANGE: libc::c_uint = 2;
+    let name = |name: &OsStr| CString::new(name.as_bytes()).map_err(|_| Errno::EINVAL);
+    let (one, other, dir) = (name(one)?, name(other)?, dir.as_raw_fd());
+    // SAFETY: both names are terminated and live.
+    let result =
+        unsafe { libc::syscall(libc::SYS_renameat2, dir, one.as_ptr(), dir, other.as_ptr(), EXCHANGE) };
     Errno::result(result).map(drop)
 }
 

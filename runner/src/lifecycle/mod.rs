@@ -2,6 +2,10 @@
 
 pub mod acquire;
 pub mod boot_loader;
+pub mod config;
+pub mod exit_status;
 pub mod failure;
+pub mod hooks;
 pub mod image_file;
+pub mod operation;
 pub mod space;
