@@ -38,7 +38,7 @@ pub(crate) fn wait_until(sys: &System, mut is_so: impl FnMut() -> Result<bool>) 
         if !runs(sys)? {
             return Ok(false);
         }
-        sys.host().pause(PAUSE)?;
+        sys.wait_for_others(PAUSE)?;
     }
     is_so()
 }
@@ -50,7 +50,7 @@ pub(crate) fn runs(sys: &System) -> Result<bool> {
 
 /// Gives udev the time to notice that a disk was written to.
 pub(crate) fn wake(sys: &System) -> Result<()> {
-    Ok(sys.host().pause(2 * PAUSE)?)
+    Ok(sys.wait_for_others(2 * PAUSE)?)
 }
 
 /// Whether udev has nothing left to do.

@@ -193,6 +193,15 @@ impl System {
         output.map_err(|error| self.missing_shell(error, command))
     }
 
+    /// Waits for what a program does that was not started here, such as udev: like [`System::run`] that is no time of
+    /// its own. [`Interrupted`] when this process was told to stop.
+    pub fn wait_for_others(&self, duration: Duration) -> Result<(), Interrupted> {
+        let begun = Instant::now();
+        let waited = self.tree.host.pause(duration);
+        self.tree.programs.set(self.tree.programs.get() + begun.elapsed());
+        waited
+    }
+
     /// How long programs were waited for so far, in this tree and in those below it.
     pub fn time_of_programs(&self) -> Duration {
         self.tree.programs.get()

@@ -41,7 +41,7 @@ pub(super) fn wait<'d>(
         if missing.iter().all(|(_, limit)| waited >= *limit) {
             return Ok(missing);
         }
-        sys.host().pause(INTERVAL)?;
+        sys.wait_for_others(INTERVAL)?;
         waited += INTERVAL;
     }
 }

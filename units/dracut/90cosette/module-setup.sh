@@ -51,5 +51,9 @@ install() {
     # The stage rootfs reads the documents of the image that is mounted at /sysroot.
     [ -e "$initdir/system" ] || ln -sn sysroot/system "$initdir/system"
 
+    # Early, while the disks are still looked for: the immutable root does not have to wait for them then.
+    mkdir -p "$initdir/etc/modules-load.d"
+    printf 'loop\noverlay\n' >"$initdir/etc/modules-load.d/cosette.conf"
+
     inst_hook cmdline 30 "$moddir/image-is-root.sh"
 }
