@@ -22,7 +22,7 @@ mod packages;
 mod path;
 pub mod pattern;
 pub mod plugin;
-mod program;
+pub mod program;
 #[cfg(test)]
 mod reference;
 pub mod step;

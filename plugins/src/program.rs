@@ -1,4 +1,4 @@
-//! Programs of the root that plugins call.
+//! Programs of the root that are called.
 
 use crate::System;
 use crate::command_output::{ending, excerpt};
@@ -6,12 +6,12 @@ use crate::system::{Command, NoProgram, Output};
 use anyhow::{Context as _, Result, bail};
 
 /// Runs a program whose words are no secret, and that must succeed. Nothing is returned in a plan.
-pub(crate) fn run(sys: &System, words: &[&str]) -> Result<Option<Output>> {
+pub fn run(sys: &System, words: &[&str]) -> Result<Option<Output>> {
     must_succeed(sys, &words.join(" "), command(words))
 }
 
 /// The same for any command, by the label that stands for it in reports.
-pub(crate) fn must_succeed(sys: &System, label: &str, command: Command) -> Result<Option<Output>> {
+pub fn must_succeed(sys: &System, label: &str, command: Command) -> Result<Option<Output>> {
     match sys.run(&command)? {
         Some(output) if !output.success() => bail!("`{label}` {}", failure(&output)),
         output => Ok(output),
@@ -32,7 +32,7 @@ pub(crate) fn answer(sys: &System, words: &[&str]) -> Result<Option<String>> {
 }
 
 /// Adds to an error about a program that is missing what would bring it.
-pub(crate) fn remedy<T>(result: Result<T>, remedy: &'static str) -> Result<T> {
+pub fn remedy<T>(result: Result<T>, remedy: &'static str) -> Result<T> {
     match result {
         Err(error) if error.is::<NoProgram>() => Err(error).context(remedy),
         result => result,

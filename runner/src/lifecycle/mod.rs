@@ -2,6 +2,7 @@
 
 pub mod acquire;
 pub mod boot_loader;
+pub mod cloud_init;
 pub mod config;
 pub mod exit_status;
 pub mod failure;
@@ -9,3 +10,4 @@ pub mod hooks;
 pub mod image_file;
 pub mod operation;
 pub mod space;
+pub mod system_disk;

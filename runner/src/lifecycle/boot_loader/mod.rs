@@ -5,9 +5,13 @@
 //! system that has not proved itself yet.
 
 pub mod bios;
+mod branding;
+pub mod efi_entry;
 mod environment;
 pub mod esp;
+pub mod images;
 
+pub use branding::Branding;
 pub use environment::Environment;
 
 use crate::boot::Booted;
@@ -108,6 +112,8 @@ pub fn change(sys: &System, state: &Path, change: impl FnOnce(&mut Environment))
     sys.write(File::new(state.join(FILE), environment.to_bytes()?).mode(0o644).durable().in_place())
 }
 
+#[cfg(test)]
+mod against_qemu;
 #[cfg(test)]
 mod tests {
     use super::*;
