@@ -58,7 +58,9 @@ impl fmt::Display for Source {
 /// warnings.
 pub fn acquire(sys: &System, source: &Source, tree: &Path) -> Result<Vec<String>> {
     let acquire = || match source {
-        Source::Container(request) => Ok(image::unpack(sys, request, &image::Policy::default(), tree, &mut ())?.warnings),
+        Source::Container(request) => {
+            Ok(image::unpack(sys, request, &image::Policy::default(), tree, &mut ())?.warnings)
+        }
         Source::Directory(from) => {
             let directory = sys.directory(sys.real_path(from)?)?;
             let directory = directory.with_context(|| format!("there is no directory {}", from.display()))?;

@@ -39,7 +39,7 @@ pub fn register(sys: &System, disk: &Path, partition: u32, title: &str, loader: 
     Ok(true)
 }
 
-/// The numbers of the entries with a title, as in `Boot0003* Fleet OS	HD(2,GPT,…`.
+/// The numbers of the entries with a title, as in `Boot0003* Fleet OS`, a tab, and what it starts.
 fn entries(listed: &str, title: &str) -> Vec<String> {
     let number = |line: &str| {
         let (number, rest) = line.strip_prefix("Boot")?.split_at_checked(4)?;
