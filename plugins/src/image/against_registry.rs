@@ -1,71 +1,13 @@
 //! Images in a real registry, put there by skopeo.
 #![allow(clippy::disallowed_methods, reason = "tests run programs and look at files from outside")]
 
-use crate::testing::{LayoutBuilder, Machine, TarBuilder, TarEntry, gzip};
+use crate::testing::{LayoutBuilder, Machine, Registry, TarBuilder, TarEntry, gzip};
 use base64::Engine as _;
 use serde_json::json;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// A registry, which ends with this.
-struct Registry {
-    process: Child,
-    address: SocketAddr,
-    _storage: tempfile::TempDir,
-}
-
-impl Registry {
-    /// Starts it; `more` is added to its configuration. Says so and returns nothing where there is none.
-    fn start(more: &str) -> Option<Self> {
-        if Command::new("skopeo").arg("--version").output().is_err() {
-            writeln!(std::io::stderr(), "SKIPPED: a real registry: skopeo is not installed").unwrap();
-            return None;
-        }
-        let storage = tempfile::tempdir().unwrap();
-        let root = storage.path().display();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = format!(
-            "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n\
-             http:\n  addr: {port}\n{more}"
-        );
-        let path = storage.path().join("config.yml");
-        std::fs::write(&path, config).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(process) = command.spawn() else {
-            writeln!(std::io::stderr(), "SKIPPED: a real registry: docker-registry is not installed")
-                .unwrap();
-            return None;
-        };
-        let registry = Self { process, address: port, _storage: storage };
-        for _ in 0..500 {
-            if TcpStream::connect(port).is_ok() {
-                return Some(registry);
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        panic!("the registry does not start");
-    }
-
-    fn push(&self, layout: &Path, tag: &str, name: &str, options: &[&str]) {
-        let mut skopeo = Command::new("skopeo");
-        skopeo.args(["copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false"]).args(options);
-        skopeo.arg(format!("oci:{}:{tag}", layout.display()));
-        let output = skopeo.arg(format!("docker://{}/{name}", self.address)).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
 
 const TREE: &str = "-- /t/bin/a 0755\n#!/bin/sh\n-- /t/etc/b 0600 5:6\nb\n-- /t/link -> bin/a\n";
 
@@ -96,12 +38,12 @@ fn images_of_every_form_come_out_of_a_real_registry() {
         registry.push(layout.path(), tag, name, options);
         let machine = Machine::new("");
         machine.check(
-            &format!("unpack_images: [{{source: 'docker://{}/{name}', target: /t}}]", registry.address),
+            &format!("unpack_images: [{{source: 'docker://{}/{name}', target: /t}}]", registry.address()),
             TREE,
         );
     }
     let machine = Machine::new("");
-    let step = format!("unpack_images: [{{source: '{}/none', target: /t}}]", registry.address);
+    let step = format!("unpack_images: [{{source: '{}/none', target: /t}}]", registry.address());
     assert!(machine.apply(&step).messages().contains("the registry does not have it"));
 }
 
@@ -134,7 +76,7 @@ fn the_image_for_the_platform_is_chosen_from_several() {
         let step = format!("unpack_images: [{{source: '{source}', target: /t, {platform}}}]");
         machine.check(&step, &format!("-- /t/platform\n{expected}\n"));
     };
-    let source = format!("{}/multi:1", registry.address);
+    let source = format!("{}/multi:1", registry.address());
     from(&source, "", "amd64");
     from(&source, "platform: linux/arm64", "arm64v8");
     from(&source, "platform: linux/arm/v7", "armv6");
@@ -157,9 +99,9 @@ fn a_login_opens_a_real_registry() {
     let layout = tempfile::tempdir().unwrap();
     LayoutBuilder::new(layout.path()).image("1", &layers());
     registry.push(layout.path(), "1", "x:1", &["--dest-creds=user:password"]);
-    let step = format!("unpack_images: [{{source: '{}/x:1', target: /t}}]", registry.address);
+    let step = format!("unpack_images: [{{source: '{}/x:1', target: /t}}]", registry.address());
     let login =
-        format!("{{\"auths\": {{\"{}\": {{\"auth\": \"dXNlcjpwYXNzd29yZA==\"}}}}}}", registry.address);
+        format!("{{\"auths\": {{\"{}\": {{\"auth\": \"dXNlcjpwYXNzd29yZA==\"}}}}}}", registry.address());
     Machine::new(&format!("-- /root/.docker/config.json 0600\n{login}\n")).check(&step, TREE);
     let messages = Machine::new("").apply(&step).messages();
     assert!(messages.contains("the registry refuses access"), "{messages}");
@@ -182,14 +124,14 @@ fn a_registry_must_prove_who_it_is() {
     LayoutBuilder::new(layout.path()).image("1", &layers());
     registry.push(layout.path(), "1", "x:1", &[]);
     let step =
-        format!("unpack_images: [{{source: '{}/x:1', target: /t, insecure: false}}]", registry.address);
+        format!("unpack_images: [{{source: '{}/x:1', target: /t, insecure: false}}]", registry.address());
     let machine = Machine::new("");
     let messages = machine.apply(&step).messages();
     assert!(messages.contains("the server does not prove that it is 127.0.0.1"), "{messages}");
     machine.host.trust(certified.cert.der().to_vec());
     machine.check(&step, TREE);
     let Some(plain) = Registry::start("") else { return };
-    let step = format!("unpack_images: [{{source: '{}/x:1', target: /t, insecure: false}}]", plain.address);
+    let step = format!("unpack_images: [{{source: '{}/x:1', target: /t, insecure: false}}]", plain.address());
     let messages = Machine::new("").apply(&step).messages();
     assert!(messages.contains("`insecure: true` allows that"), "{messages}");
 }
@@ -208,7 +150,7 @@ fn a_line_that_is_cut_again_and_again_brings_the_whole_image() {
     registry.push(layout.path(), "1", "x:1", &[]);
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = proxy.local_addr().unwrap();
-    let (passed, upstream) = (Arc::new(AtomicUsize::new(0)), registry.address);
+    let (passed, upstream) = (Arc::new(AtomicUsize::new(0)), registry.address());
     let counted = Arc::clone(&passed);
     std::thread::spawn(move || {
         for client in proxy.incoming().flatten() {

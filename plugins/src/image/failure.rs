@@ -110,7 +110,7 @@ impl fmt::Display for Known {
 impl std::error::Error for Known {}
 
 /// The reason that an error knows itself.
-fn known(error: &Error) -> Option<Reason> {
+pub(super) fn known(error: &Error) -> Option<Reason> {
     error.chain().find_map(|error| {
         // The error inside one of std::io is not its source.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);

@@ -48,7 +48,9 @@ impl Blob {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Descriptor {
     #[serde(default)]
-    media_type: String,
+    pub(super) media_type: String,
+    /// What it is for, where it is no image.
+    pub(super) artifact_type: Option<String>,
     digest: String,
     size: i64,
     platform: Option<Machine>,

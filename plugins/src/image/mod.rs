@@ -7,10 +7,13 @@
 #[cfg(test)]
 mod against_registry;
 #[cfg(test)]
+mod against_signatures;
+#[cfg(test)]
 mod against_umoci;
 mod credentials;
 mod digest;
 mod failure;
+mod key;
 mod layer;
 mod layout;
 mod manifest;
@@ -21,6 +24,7 @@ mod progress;
 mod record;
 mod registry;
 mod resolve;
+mod signature;
 mod source;
 pub(crate) mod tar;
 mod unpack;
@@ -66,6 +70,14 @@ trait Store {
     fn document(&mut self, blob: &Blob) -> Result<Vec<u8>>;
     /// The small content of that digest, such as a configuration.
     fn blob(&mut self, blob: &Blob) -> Result<Vec<u8>>;
+    /// The document at a tag; nothing if there is none, or if there are no tags here.
+    fn tagged(&mut self, _tag: &str) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
+    /// The index of what refers to the digest; nothing if that is not kept here.
+    fn referrers(&mut self, _digest: &Digest) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
     /// Layers as they are stored. Each ends in an error unless it has its size and digest.
     fn layers(self: Box<Self>, layers: &[Blob]) -> Result<Vec<Box<dyn Read + Send>>>;
 }

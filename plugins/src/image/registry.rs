@@ -10,8 +10,8 @@ mod retry;
 use super::credentials::Login;
 use super::failure::Reason;
 use super::manifest::{DOCUMENTS, LARGEST_DOCUMENT};
-use super::{Blob, Store};
-use crate::system::http::{Client, Request, Response};
+use super::{Blob, Digest, Store};
+use crate::system::http::{self, Client, Request, Response};
 use anyhow::{Result, bail};
 use challenge::Challenge;
 use download::Download;
@@ -64,12 +64,27 @@ impl Registry {
 
     /// A small document.
     fn small(&self, path: &str, accept: &str, largest: u64) -> Result<Vec<u8>> {
+        retry(|| (0, self.connection.get(path, small(accept, largest)).and_then(Response::into_bytes)))
+    }
+
+    /// A small document that need not be there; older registries do not even know of such.
+    fn optional(&self, path: &str, accept: &str) -> Result<Option<Vec<u8>>> {
         retry(|| {
-            let bounded =
-                |request: Request| request.header("Accept", accept).largest(largest).timeout(DOCUMENT_TIME);
-            (0, self.connection.get(path, bounded).and_then(Response::into_bytes))
+            match self.connection.get(path, small(accept, LARGEST_DOCUMENT)).and_then(Response::into_bytes) {
+                Err(error) if is_missing(&error) => (0, Ok(None)),
+                answer => (0, answer.map(Some)),
+            }
         })
     }
+}
+
+/// Completes a request for a small document.
+fn small(accept: &str, largest: u64) -> impl Fn(Request) -> Request {
+    move |request| request.header("Accept", accept).largest(largest).timeout(DOCUMENT_TIME)
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(http::Failure::Status { code: 400 | 404 | 405, .. }))
 }
 
 impl Connection {
@@ -140,6 +155,14 @@ impl Store for Registry {
         let bytes = self.small(&format!("blobs/{digest}"), "*/*", *size)?;
         blob.digest.verify(&bytes)?;
         Ok(bytes)
+    }
+
+    fn tagged(&mut self, tag: &str) -> Result<Option<Vec<u8>>> {
+        self.optional(&format!("manifests/{tag}"), &DOCUMENTS.join(", "))
+    }
+
+    fn referrers(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>> {
+        self.optional(&format!("referrers/{digest}"), DOCUMENTS[0])
     }
 
     /// Begins to download them, a few at once, on threads of their own. One more begins when one was read.

@@ -46,13 +46,20 @@ impl Download {
         if self.received == *size || !self.sender.is_read() {
             return Ok(());
         }
-        let mut response = connection.get(&format!("blobs/{digest}"), |request| {
+        let response = connection.get(&format!("blobs/{digest}"), |request| {
             let request = request.largest(*size);
             match self.received {
                 0 => request,
                 received => request.header("Range", format!("bytes={received}-")),
             }
-        })?;
+        });
+        if let Err(error) = &response
+            && matches!(error.downcast_ref(), Some(Failure::Status { code: 416, .. }))
+        {
+            let received = self.received;
+            return Err(Reason::Content.says(format!("the registry has only {received} of its {size} bytes")));
+        }
+        let mut response = response?;
         if response.status() != 206 {
             // This one cannot begin in the middle.
             let passed = io::copy(&mut response.by_ref().take(self.received), &mut io::sink());

@@ -50,6 +50,10 @@ fn answer(layout: &Path, manners: Manners, busy: &AtomicUsize, received: &Receiv
         }
     }
     let Some((kind, name)) = path.rsplit_once('/') else { return Answer::ok("") };
+    if kind.ends_with("/referrers") {
+        let index = std::fs::read(layout.join("referrers.json"));
+        return index.map_or_else(|_| Answer::status(404), Answer::ok);
+    }
     let file = match name.contains(':') {
         true => name.to_owned(),
         false => tag(layout, name).unwrap_or_default(),

@@ -1,8 +1,11 @@
 #![allow(clippy::disallowed_methods, reason = "tests look at files from outside")]
 
 use super::server::{Manners, registry, requests};
-use crate::testing::{Answer, LayoutBuilder, Machine, Outcome, Server, TarBuilder, TarEntry};
+use crate::image::{Digest, Policy, Reason, Request, Source, Verified, resolve};
+use crate::system::Mode;
+use crate::testing::{Answer, LayoutBuilder, Machine, Outcome, Server, Signer, TarBuilder, TarEntry};
 use base64::Engine as _;
+use serde_json::{Value, json};
 
 /// Content that does not become smaller.
 fn noise(length: usize) -> Vec<u8> {
@@ -65,7 +68,7 @@ fn an_image_is_asked_for_once_and_each_part_of_it_once() {
     let log = requests(&server);
     assert_eq!(log.iter().filter(|line| line.contains("/blobs/")).count(), 1, "{log:#?}");
     // With a digest, nobody is asked.
-    let digest = super::super::Digest::of(&std::fs::read(manifest(layout.path())).unwrap());
+    let digest = Digest::of(&std::fs::read(manifest(layout.path())).unwrap());
     let pinned = format!("x@{digest}");
     assert!(!unpack(&machine, &server, &pinned).effects.iter().any(|effect| effect.changed));
     assert_eq!(requests(&server), Vec::<String>::new());
@@ -108,7 +111,7 @@ fn a_registry_in_trouble_is_asked_again_and_not_forever() {
 fn what_is_not_there_is_said_at_once() {
     let message = error(Manners::default(), "x:2");
     assert!(message.ends_with("/x:2 into /t: the registry does not have it\n"), "{message}");
-    let message = error(Manners::default(), &format!("x@{}", super::super::Digest::of(b"other")));
+    let message = error(Manners::default(), &format!("x@{}", Digest::of(b"other")));
     assert!(message.contains("the registry does not have it"), "{message}");
 }
 
@@ -172,4 +175,54 @@ fn a_registry_that_stands_still_is_not_waited_for() {
         let messages = unpack(&machine, &server, "x:1").messages();
         assert!(messages.contains("after 5 tries: 127.0.0.1 has sent nothing for 0.1 s"), "{messages}");
     }
+}
+
+#[test]
+fn a_signature_is_found_by_what_refers_to_the_image() {
+    let layout = layout();
+    let builder = LayoutBuilder::new(layout.path());
+    let digest = {
+        let layer = TarBuilder::new().file("a", "1").finish();
+        let mut entry = builder.manifest(&[(layer.clone(), layer)], "amd64");
+        let digest = Digest::parse(entry["digest"].as_str().unwrap()).unwrap();
+        entry["annotations"] = json!({"org.opencontainers.image.ref.name": "signed"});
+        let _ = builder.entry(entry);
+        digest
+    };
+    let builder = LayoutBuilder::new(layout.path());
+    let kind = "application/vnd.dev.sigstore.bundle.v0.3+json";
+    let refer = |signer: &Signer, predicate: &str, more: Value| {
+        let bundle = builder.blob(kind, signer.bundle(&digest, predicate).to_string().as_bytes());
+        let manifest =
+            json!({"schemaVersion": 2, "artifactType": kind, "config": bundle, "layers": [bundle]});
+        let media_type = "application/vnd.oci.image.manifest.v1+json";
+        let mut entry = builder.blob(media_type, manifest.to_string().as_bytes());
+        entry["artifactType"] = json!(kind);
+        entry["annotations"] = more;
+        entry
+    };
+    let (signer, sign) = (Signer::ed25519(), "https://sigstore.dev/cosign/sign/v1");
+    let sbom = "https://spdx.dev/Document";
+    let entries = [
+        refer(&signer, sbom, json!({"dev.sigstore.bundle.predicateType": sbom})),
+        refer(&Signer::ecdsa(), sign, json!({})),
+        refer(&signer, sign, json!({"dev.sigstore.bundle.predicateType": sign})),
+    ];
+    let server = registry(layout.path(), Manners::default());
+    let machine = Machine::new(&format!("-- /key\n{}", signer.public()));
+    let resolved = |count: usize| {
+        let index = json!({"schemaVersion": 2, "manifests": entries[..count]}).to_string();
+        std::fs::write(layout.path().join("referrers.json"), index).unwrap();
+        let source = Source::parse(&format!("{}/x@{digest}", server.address())).unwrap();
+        let request = Request { source, platform: None, insecure: None };
+        let policy = Policy::signed_by(vec!["/key".into()]);
+        resolve(&machine.system(Mode::Apply), &request, &policy).map_err(|failure| failure.reason)
+    };
+    assert_eq!(resolved(1).unwrap_err(), Reason::Unsigned);
+    assert_eq!(resolved(2).unwrap_err(), Reason::WrongKey);
+    requests(&server);
+    assert_eq!(resolved(3).unwrap().verified, Verified::Signature("/key".into()));
+    // What the index says to be something else is not even asked for.
+    let bundles = requests(&server).iter().filter(|line| line.contains("/blobs/")).count();
+    assert_eq!(bundles, 3, "the configuration and two bundles");
 }
