@@ -1,10 +1,8 @@
 //! Why an image cannot be had, for those who do not only tell it.
 
 use crate::system::Interrupted;
-use crate::system::cause::errno_of;
-use crate::system::http;
+use crate::system::{http, is_full};
 use anyhow::Error;
-use nix::errno::Errno;
 use std::fmt;
 use std::io;
 
@@ -111,11 +109,12 @@ impl std::error::Error for Known {}
 
 /// The reason that an error knows itself.
 pub(super) fn known(error: &Error) -> Option<Reason> {
-    error.chain().find_map(|error| {
+    let reason = error.chain().find_map(|error| {
         // The error inside one of std::io is not its source.
         let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
         reason_of(error).or_else(|| reason_of(inner?))
-    })
+    });
+    reason.or_else(|| is_full(error).then_some(Reason::NoRoom))
 }
 
 fn reason_of(error: &(dyn std::error::Error + 'static)) -> Option<Reason> {
@@ -128,10 +127,7 @@ fn reason_of(error: &(dyn std::error::Error + 'static)) -> Option<Reason> {
     if error.is::<Interrupted>() {
         return Some(Reason::Interrupted);
     }
-    if error.is::<http::Failure>() {
-        return Some(Reason::Registry);
-    }
-    matches!(errno_of(error), Some(Errno::ENOSPC | Errno::EDQUOT)).then_some(Reason::NoRoom)
+    error.is::<http::Failure>().then_some(Reason::Registry)
 }
 
 #[cfg(test)]

@@ -3,12 +3,6 @@
 use nix::errno::Errno;
 use std::fmt;
 
-/// The error of the kernel that this is, if it is one.
-pub(crate) fn errno_of(error: &(dyn std::error::Error + 'static)) -> Option<Errno> {
-    let from_std = || error.downcast_ref().and_then(std::io::Error::raw_os_error).map(Errno::from_raw);
-    error.downcast_ref().map(|cause: &Cause| cause.0).or_else(from_std)
-}
-
 /// An error of the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cause(pub(super) Errno);

@@ -7,7 +7,7 @@
 
 mod block;
 mod block_device;
-pub(crate) mod cause;
+mod cause;
 mod change;
 mod command;
 mod copy;

@@ -13,7 +13,7 @@ pub const fn of(class: Class) -> u8 {
         Class::Busy => 13,
         Class::Source => 14,
         Class::Network => 15,
-        Class::Signature => 16,
+        Class::Policy => 16,
         Class::Digest => 17,
         Class::NoRoom => 18,
         Class::Device => 19,
@@ -26,6 +26,9 @@ pub const fn of(class: Class) -> u8 {
         Class::State => 26,
         Class::Wipe => 27,
         Class::Interrupted => 28,
+        Class::Unsigned => 29,
+        Class::WrongKey => 30,
+        Class::Tampered => 31,
     }
 }
 
@@ -38,7 +41,10 @@ pub const fn word(class: Class) -> &'static str {
         Class::Busy => "busy",
         Class::Source => "source",
         Class::Network => "network",
-        Class::Signature => "signature",
+        Class::Policy => "policy",
+        Class::Unsigned => "unsigned",
+        Class::WrongKey => "wrong-key",
+        Class::Tampered => "tampered",
         Class::Digest => "digest",
         Class::NoRoom => "no-room",
         Class::Device => "device",
@@ -62,7 +68,8 @@ pub fn of_elemental(operation: Name, class: Class) -> u8 {
         (Class::NotThere, Name::Install) => 47,
         (Class::NotThere | Class::Busy, Name::Recover) => 54,
         (Class::NotThere | Class::Busy, _) => 34,
-        (Class::Source | Class::Network | Class::Signature | Class::Digest, _) => 18,
+        (Class::Source | Class::Network | Class::Digest, _) => 18,
+        (Class::Policy | Class::Unsigned | Class::WrongKey | Class::Tampered, _) => 18,
         (Class::NoRoom, _) => 18,
         (Class::Device, Name::Install) => 57,
         (Class::Device, _) => 59,
@@ -86,14 +93,17 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    const ALL: [Class; 19] = [
+    const ALL: [Class; 22] = [
         Class::Privileges,
         Class::Configuration,
         Class::NotThere,
         Class::Busy,
         Class::Source,
         Class::Network,
-        Class::Signature,
+        Class::Policy,
+        Class::Unsigned,
+        Class::WrongKey,
+        Class::Tampered,
         Class::Digest,
         Class::NoRoom,
         Class::Device,
@@ -111,7 +121,7 @@ mod tests {
     #[test]
     fn each_class_has_a_number_and_a_word_of_its_own_and_both_are_documented() {
         let numbers: BTreeSet<u8> = ALL.into_iter().map(of).collect();
-        assert_eq!((numbers.len(), numbers.first(), numbers.last()), (ALL.len(), Some(&10), Some(&28)));
+        assert_eq!((numbers.len(), numbers.first(), numbers.last()), (ALL.len(), Some(&10), Some(&31)));
         let documentation = include_str!("../../../docs/exit-status.md");
         for class in ALL {
             let row = format!("| {} | `{}` |", of(class), word(class));

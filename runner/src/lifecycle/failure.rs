@@ -1,6 +1,7 @@
 //! What went wrong, by classes: a script tells them apart by exit status, and a person by what is to be done.
 
 use anyhow::{Error, Result};
+use cosette_plugins::image::{self, Reason};
 use cosette_plugins::system::{Interrupted, is_full};
 use std::fmt;
 
@@ -19,8 +20,14 @@ pub enum Class {
     Source,
     /// The network or the registry.
     Network,
-    /// A signature, or the policy that asks for one.
-    Signature,
+    /// The policy cannot be read, or asks for what the source does not have.
+    Policy,
+    /// A signature is required, and there is none.
+    Unsigned,
+    /// There are signatures, but by no key of the policy.
+    WrongKey,
+    /// A signature is for something else, or was changed.
+    Tampered,
     /// A content is not what its digest says.
     Digest,
     /// There is not enough room.
@@ -87,10 +94,29 @@ pub fn class_of(error: &Error) -> Option<Class> {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return Some(failure.class);
     }
+    if let Some(failure) = error.downcast_ref::<image::Failure>() {
+        return Some(of_image(failure.reason));
+    }
     if error.is::<Interrupted>() {
         return Some(Class::Interrupted);
     }
     is_full(error).then_some(Class::NoRoom)
+}
+
+/// The class of what is wrong with the image of a container.
+fn of_image(reason: Reason) -> Class {
+    match reason {
+        Reason::Source => Class::Source,
+        Reason::Registry => Class::Network,
+        Reason::Policy => Class::Policy,
+        Reason::Unsigned => Class::Unsigned,
+        Reason::WrongKey => Class::WrongKey,
+        Reason::Tampered => Class::Tampered,
+        Reason::Content => Class::Digest,
+        Reason::NoRoom => Class::NoRoom,
+        Reason::Target => Class::Image,
+        Reason::Interrupted => Class::Interrupted,
+    }
 }
 
 #[cfg(test)]
@@ -118,5 +144,23 @@ mod tests {
         let full = std::io::Error::from_raw_os_error(nix::errno::Errno::ENOSPC as i32);
         let full = failed(full.into()).context("layer 2").class(Class::Source).unwrap_err();
         assert_eq!(class_of(&full), Some(Class::NoRoom));
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_image_of_a_container_is_a_class_of_its_own_each() {
+        use cosette_plugins::image::{Policy, Request, Source, resolve};
+        use cosette_plugins::system::Mode;
+        let machine =
+            cosette_plugins::testing::Machine::new("-- /etc/cosette/policy.yaml\ndefault: digest\n");
+        let sys = machine.system(Mode::Apply);
+        let resolved = |policy: Result<Policy, image::Failure>, source: &str| {
+            let source = Source::parse(source).unwrap();
+            let request = Request { source, platform: None, insecure: None };
+            let resolved = policy.and_then(|policy| resolve(&sys, &request, &policy));
+            let failure = resolved.context("around").class(Class::Image).unwrap_err();
+            class_of(&failure)
+        };
+        assert_eq!(resolved(Ok(Policy::default()), "dir:/none"), Some(Class::Source));
+        assert_eq!(resolved(Policy::load(&sys), "dir:/etc"), Some(Class::Policy));
     }
 }
