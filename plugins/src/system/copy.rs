@@ -26,10 +26,10 @@ use std::path::{Path, PathBuf};
 const UNFINISHED: &str = ".unfinished";
 
 /// How much is read at once.
-const PIECE: usize = 256 << 10;
+pub(super) const PIECE: usize = 256 << 10;
 
 /// Directories within each other, each of which is open while it is copied.
-const DEEPEST: usize = 200;
+pub(super) const DEEPEST: usize = 200;
 
 impl System {
     /// Makes a directory be there that has the owner, the mode and the extended attributes of another one. If it is
@@ -271,7 +271,7 @@ fn content(from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &FileStat) -> Result<
     Ok(())
 }
 
-fn open_directory(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Cause> {
+pub(super) fn open_directory(dir: BorrowedFd<'_>, name: &OsStr) -> Result<OwnedFd, Cause> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     Ok(openat(dir, name, flags, Bits::empty())?)
 }

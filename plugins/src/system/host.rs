@@ -64,6 +64,12 @@ pub trait Host {
     /// It is unmounted when the handle is closed.
     fn mount_detached(&self, device: &Path, kind: &str, read_only: bool) -> Result<OwnedFd>;
 
+    /// Mounts the file system of this kind that a file holds, read-only and where nobody else can see it. Nothing is left
+    /// of it when the handle is closed.
+    fn mount_image(&self, _file: BorrowedFd<'_>, _kind: &str) -> Result<OwnedFd> {
+        bail!("images cannot be mounted here")
+    }
+
     /// Mounts something at a directory, where everybody sees it.
     fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()>;
 

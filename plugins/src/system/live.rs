@@ -181,6 +181,12 @@ impl Host for Live {
         sys::new_mount(&kind, options, restrictions).map_err(mount_failure)
     }
 
+    fn mount_image(&self, file: BorrowedFd<'_>, kind: &str) -> Result<OwnedFd> {
+        // The mount keeps the device, which is gone with it.
+        let (_device, path) = super::loop_device::attach(file)?;
+        self.mount_detached(&path, kind, true)
+    }
+
     fn mount(&self, new: &NewMount, at: BorrowedFd<'_>) -> Result<()> {
         let mount = match new {
             NewMount::Tmpfs { size } => {

@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 /// A directory of the disk that is open.
 #[derive(Debug)]
 pub struct Directory {
-    handle: OwnedFd,
-    path: PathBuf,
+    pub(super) handle: OwnedFd,
+    pub(super) path: PathBuf,
 }
 
 impl Directory {

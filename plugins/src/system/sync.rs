@@ -8,8 +8,9 @@ use super::tree::{Dir, Tree};
 use super::{Mode, System, sys};
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, ResolveFlag, openat};
+use nix::fcntl::{OFlag, PosixFadviseAdvice, ResolveFlag, openat, posix_fadvise};
 use nix::sys::stat::{Mode as Bits, fstat};
+use nix::unistd::fsync;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
@@ -75,6 +76,20 @@ impl System {
             }
         };
         settle().with_context(|| format!("cannot sync the file system of {}", directory.display()))
+    }
+
+    /// Has a file and its name be on the disk, and the kernel forget what it knows of its content: whoever reads it next
+    /// reads what the disk has.
+    pub fn settle(&self, file: &Path) -> Result<()> {
+        let settle = || -> Result<()> {
+            let opened = self.open_file(file)?.context("there is no such file")?;
+            fsync(&opened).map_err(Cause)?;
+            // It is advice. What cannot be forgotten, as in a tmpfs, is nowhere else.
+            let _ = posix_fadvise(&opened, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+            let parent = self.open(file.parent().unwrap_or(file), OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
+            Ok(fsync(parent.context("its directory is missing")?).map_err(Cause)?)
+        };
+        settle().with_context(|| format!("{} does not reach the disk", file.display()))
     }
 
     /// Syncs the file system; false when it is not found at this path any more.

@@ -5,8 +5,10 @@
 #![allow(clippy::disallowed_methods, reason = "hooks into the start of a command")]
 
 mod disks;
+mod loop_device;
 
 pub(super) use disks::*;
+pub(super) use loop_device::*;
 
 use nix::errno::Errno;
 use nix::libc;

@@ -258,7 +258,7 @@ pub(super) fn read(file: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<usize, Cau
 }
 
 /// The names in a directory of the disk.
-fn list(handle: BorrowedFd<'_>) -> Result<BTreeSet<OsString>, Cause> {
+pub(super) fn list(handle: BorrowedFd<'_>) -> Result<BTreeSet<OsString>, Cause> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut dir = nix::dir::Dir::openat(handle, c".", flags, Bits::empty())?;
     let mut names = BTreeSet::new();
