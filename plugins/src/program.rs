@@ -39,7 +39,8 @@ pub fn remedy<T>(result: Result<T>, remedy: &'static str) -> Result<T> {
     }
 }
 
-pub(crate) fn failure(output: &Output) -> String {
+/// How a program ended that should have succeeded, with the end of what it wrote.
+pub fn failure(output: &Output) -> String {
     ending(output.status, &excerpt(&String::from_utf8_lossy(&output.tail)))
 }
 

@@ -20,8 +20,8 @@ pub use labels::{Labelled, disk_of_mount, labelled};
 pub use partitions::{NewPartition, Partition, disk_at, partition, partition_at, partitions};
 
 use crate::System;
-use crate::system::DiskAccess;
-use anyhow::Result;
+use crate::system::{DiskAccess, ReadAt};
+use anyhow::{Context as _, Result};
 use std::path::Path;
 use superblock::{Kind, Superblock};
 
@@ -38,8 +38,30 @@ impl Mountable {
     /// What is on a block device, which is no link to one; nothing if it is none of the kinds that machines are made of.
     pub fn on(device: &Path, sys: &System) -> Result<Option<Self>> {
         let disk = sys.disk(device, DiskAccess::Read)?;
-        let found = superblock::probe(&*disk, 0, disk.bytes())?;
-        Ok(found.and_then(|Superblock { kind, label, .. }| Some(Self { kind: driver(kind)?, label })))
+        Ok(Self::found(&*disk, disk.bytes())?.map(|(found, _)| found))
+    }
+
+    /// The same of a file that holds a file system, with the size of that by its own words.
+    pub fn in_file(path: &Path, sys: &System) -> Result<Option<(Self, Option<u64>)>> {
+        let file = sys.open_file(path)?.with_context(|| format!("there is no file {}", path.display()))?;
+        let bytes = file.metadata()?.len();
+        Self::found(&InFile(file), bytes).with_context(|| path.display().to_string())
+    }
+
+    fn found(disk: &dyn ReadAt, length: u64) -> Result<Option<(Self, Option<u64>)>> {
+        let found = superblock::probe(disk, 0, length)?;
+        let mountable =
+            |Superblock { kind, label, bytes, .. }| Some((Self { kind: driver(kind)?, label }, bytes));
+        Ok(found.and_then(mountable))
+    }
+}
+
+/// What is in a file.
+struct InFile(std::fs::File);
+
+impl ReadAt for InFile {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> Result<()> {
+        Ok(std::os::unix::fs::FileExt::read_exact_at(&self.0, buffer, offset)?)
     }
 }
 

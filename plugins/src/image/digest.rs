@@ -30,6 +30,26 @@ impl Digest {
         Self(format!("sha256:{}", hexadecimal(&Sha256::digest(bytes))))
     }
 
+    /// The SHA-256 digest of all that can be read, and how much that is.
+    pub(crate) fn of_all(
+        mut input: impl Read,
+        mut go_on: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<(Self, u64)> {
+        let (mut hasher, mut size, mut buffer) = (Sha256::new(), 0, vec![0; 256 << 10]);
+        loop {
+            go_on()?;
+            match input.read(&mut buffer) {
+                Ok(0) => return Ok((Self(format!("sha256:{}", hexadecimal(&hasher.finalize()))), size)),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    size += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// The digest as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,7 +7,8 @@ use super::cause::Cause;
 use super::change::{chmod, open_path};
 use super::replace::write_all;
 use super::tree::{Dir, Tree, absolute, read};
-use super::{Directory, Kind, Mode, Owner, System, stop, sys};
+use super::walk::next_data;
+use super::{Directory, Kind, Metadata, Mode, Owner, System, stop, sys};
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
@@ -41,16 +42,40 @@ impl System {
     /// Makes a directory be there that has all that another one has: owners, modes, times, extended attributes, links
     /// of both kinds, holes, devices. What is mounted below it is left out. If it is there, it is left as it is.
     pub fn copy_dir(&self, from: &Directory, to: impl AsRef<Path>) -> Result<()> {
-        self.appear(to.as_ref(), |made, tree| {
+        self.copy_and(from, to.as_ref(), &|_, _| false, |made| Ok(syncfs(made).map_err(Cause)?))
+    }
+
+    /// The same, but for what somebody leaves out, by its path in the directory and its kind. It may not be on the disk
+    /// yet.
+    pub fn copy_dir_without(
+        &self,
+        from: &Directory,
+        to: impl AsRef<Path>,
+        leave_out: &dyn Fn(&Path, Kind) -> bool,
+    ) -> Result<()> {
+        self.copy_and(from, to.as_ref(), leave_out, |_| Ok(()))
+    }
+
+    fn copy_and(
+        &self,
+        from: &Directory,
+        to: &Path,
+        leave_out: &dyn Fn(&Path, Kind) -> bool,
+        then: impl Fn(BorrowedFd<'_>) -> Result<()>,
+    ) -> Result<()> {
+        self.appear(to, |made, tree| {
             let mut copying = Copying {
                 tree,
                 top: made,
                 device: fstat(from).map_err(Cause)?.st_dev,
+                // The copy itself may be in what is copied.
+                copy: fstat(made).map(|stat| (stat.st_dev, stat.st_ino)).map_err(Cause)?,
                 names: HashMap::new(),
+                leave_out,
             };
             copying.directory(from.as_fd(), made, Path::new(""), 0)?;
             tree.copy_attributes(from.as_fd(), made)?;
-            Ok(syncfs(made).map_err(Cause)?)
+            then(made)
         })
     }
 
@@ -75,6 +100,35 @@ impl System {
             Ok(is_there)
         };
         remove().with_context(|| format!("cannot remove {}", path.display()))
+    }
+
+    /// Makes a file with the content of another one, holes included. Nothing may stand there; what is not complete is
+    /// removed.
+    pub fn copy_file(&self, from: impl AsRef<Path>, to: impl AsRef<Path>, mode: u32) -> Result<()> {
+        let (from, to) = (from.as_ref(), absolute(to.as_ref()));
+        let copy = || -> Result<()> {
+            let source =
+                self.open_file(from)?.with_context(|| format!("there is no file {}", from.display()))?;
+            let holder = self.directory(to.parent().unwrap_or(&to))?.context("its directory is missing")?;
+            if self.mode() == Mode::Plan {
+                bail!("a plan copies no files");
+            }
+            let name = to.file_name().context("a root has no name")?;
+            let flags =
+                OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let made = openat(&holder, name, flags, Bits::S_IRUSR | Bits::S_IWUSR).map_err(Cause)?;
+            let stat = fstat(&source).map_err(Cause)?;
+            let filled = content(source.as_fd(), made.as_fd(), &stat);
+            let finished = filled.and_then(|()| Ok(chmod(made.as_fd(), mode)?));
+            if finished.is_err() {
+                // The space is needed, and the error says why it went wrong.
+                let _ = unlinkat(&holder, name, UnlinkatFlags::NoRemoveDir);
+            }
+            finished
+        };
+        copy().with_context(|| format!("cannot write {}", to.display()))?;
+        self.record(crate::Action::Write, &to, true, None);
+        Ok(())
     }
 
     /// Makes a directory aside, has it filled, and gives it its name.
@@ -171,8 +225,11 @@ struct Copying<'a> {
     top: BorrowedFd<'a>,
     /// The file system of the original: what is mounted below has another one.
     device: u64,
+    /// The copy itself.
+    copy: (u64, u64),
     /// Where the first of several names of a file is in the copy.
     names: HashMap<(u64, u64), PathBuf>,
+    leave_out: &'a dyn Fn(&Path, Kind) -> bool,
 }
 
 impl Copying<'_> {
@@ -207,6 +264,9 @@ impl Copying<'_> {
         let stat = fstatat(from, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(Cause)?;
         let kind = SFlag::from_bits_truncate(stat.st_mode & libc::S_IFMT);
         let key = (stat.st_dev, stat.st_ino);
+        if key == self.copy || (self.leave_out)(path, Metadata::of(&stat).kind) {
+            return Ok(());
+        }
         if kind != SFlag::S_IFDIR && stat.st_nlink > 1 {
             if let Some(first) = self.names.get(&key) {
                 return Ok(linkat(self.top, first, to, name, AtFlags::empty()).map_err(Cause)?);
@@ -241,22 +301,19 @@ impl Copying<'_> {
 }
 
 /// Copies what a file holds, and leaves its holes out.
-fn content(from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &FileStat) -> Result<(), Cause> {
-    ftruncate(to, stat.st_size)?;
+fn content(from: BorrowedFd<'_>, to: BorrowedFd<'_>, stat: &FileStat) -> Result<()> {
+    ftruncate(to, stat.st_size).map_err(Cause)?;
     let mut buffer = vec![0; PIECE.min(usize::try_from(stat.st_size).unwrap_or(PIECE))];
     let mut at = 0;
     while at < stat.st_size {
-        let data = match lseek(from, at, Whence::SeekData) {
-            Ok(data) => data,
-            // A hole to the end.
-            Err(Errno::ENXIO) => break,
-            Err(error) => return Err(error.into()),
-        };
-        let end = lseek(from, data, Whence::SeekHole)?;
-        lseek(from, data, Whence::SeekSet)?;
-        lseek(to, data, Whence::SeekSet)?;
+        // Or a hole to the end.
+        let Some((data, end)) = next_data(from, at)? else { break };
+        for file in [from, to] {
+            lseek(file, data, Whence::SeekSet).map_err(Cause)?;
+        }
         at = data;
         while at < end {
+            stop::check()?;
             let length = usize::try_from(end - at).unwrap_or(usize::MAX).min(buffer.len());
             match read(from, &mut buffer[..length])? {
                 // It became shorter meanwhile.
@@ -338,6 +395,46 @@ mod tests {
             assert_eq!(sys::xattr_of_path_handle(copied.as_fd(), c"user.test").unwrap(), b"label");
         }
         assert_eq!(scratch.names("/state"), ["a.bind"]);
+    }
+
+    #[test]
+    fn what_is_left_out_is_not_copied_nor_is_the_copy_itself() {
+        let scratch = Scratch::new();
+        for path in ["/proc/1", "/etc/issue", "/etc/deep/proc"] {
+            scratch.put(path, "", 0o644);
+        }
+        let sys = scratch.apply();
+        let leave_out = |path: &Path, _| path.parent() == Some(Path::new("proc")) || path.ends_with("deep");
+        sys.copy_dir_without(&sys.directory("/").unwrap().unwrap(), "/state/tree", &leave_out).unwrap();
+        assert_eq!(scratch.names("/state/tree"), ["etc", "proc", "state"]);
+        assert_eq!(scratch.names("/state/tree/etc"), ["issue"]);
+        assert_eq!(scratch.names("/state/tree/proc").len() + scratch.names("/state/tree/state").len(), 0);
+    }
+
+    #[test]
+    fn a_file_is_copied_with_its_holes_over_nothing() {
+        let scratch = Scratch::new();
+        let sparse = std::fs::File::create(scratch.at("/from")).unwrap();
+        std::os::unix::fs::FileExt::write_at(&sparse, b"end", 8 << 20).unwrap();
+        sparse.set_len(16 << 20).unwrap();
+        let sys = scratch.apply();
+        sys.copy_file("/from", "/to", 0o640).unwrap();
+        let made = std::fs::metadata(scratch.at("/to")).unwrap();
+        assert!((made.len(), made.mode() & 0o7777) == (16 << 20, 0o640) && made.blocks() < 1000);
+        assert!(std::fs::read(scratch.at("/from")).unwrap() == std::fs::read(scratch.at("/to")).unwrap());
+        assert!(sys.copy_file("/from", "/to", 0o640).is_err());
+        assert!(
+            format!("{:#}", sys.copy_file("/none", "/new", 0o640).unwrap_err()).contains("no file /none")
+        );
+        assert_eq!(scratch.names("/"), ["from", "to"]);
+        if !is_root("a copy of a file without space") {
+            return;
+        }
+        scratch.dir("/state", 0o755);
+        let Some(_mounted) = Mounted::tmpfs(&scratch.at("/state"), "64k") else { return };
+        std::fs::write(scratch.at("/from"), "x".repeat(1 << 20)).unwrap();
+        assert!(crate::system::is_full(&sys.copy_file("/from", "/state/to", 0o640).unwrap_err()));
+        assert!(scratch.names("/state").is_empty());
     }
 
     #[test]

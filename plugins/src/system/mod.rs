@@ -13,6 +13,7 @@ mod command;
 mod compare;
 mod copy;
 mod diff;
+mod digest;
 mod entries;
 mod file;
 mod host;
