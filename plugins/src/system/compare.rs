@@ -25,7 +25,7 @@ pub struct Kept {
     pub times: RangeInclusive<i64>,
     /// Whether a symbolic link can have several names.
     pub names_of_links: bool,
-    /// A directory that it has at the top by itself.
+    /// A directory at the top that it has, or leaves out, as it likes.
     pub own: Option<&'static str>,
 }
 
@@ -145,16 +145,17 @@ impl Comparing<'_> {
             true => list(tree)?,
             false => BTreeSet::new(),
         };
+        let own = self.kept.own.filter(|_| depth == 0);
+        let is_own = |name: &OsStr| own.is_some_and(|own| name == own);
         for name in list(copy)? {
-            let own = depth == 0 && self.kept.own.is_some_and(|own| name == own);
-            if !names.contains(&name) && !own {
+            if !names.contains(&name) && !is_own(&name) {
                 self.differ(&path.join(name), "it is too many");
             }
         }
         let mut missing = Vec::new();
         names.retain(|name: &OsString| {
             let there = !matches!(stat(copy, name), Err(Cause(Errno::ENOENT)));
-            if !there {
+            if !there && !is_own(name) {
                 missing.push(path.join(name));
             }
             there

@@ -53,6 +53,17 @@ impl System {
     }
 }
 
+impl System {
+    /// The bytes of a file that are not in holes.
+    pub fn allocated(&self, file: &Path) -> Result<u64> {
+        let count = || -> Result<u64> {
+            let opened = self.open_file(file)?.context("there is no such file")?;
+            Ok(blocks_of(opened.as_fd(), &fstat(&opened).map_err(Cause)?)?.0 * BLOCK)
+        };
+        count().with_context(|| format!("cannot look at {}", file.display()))
+    }
+}
+
 struct Walk<'a> {
     device: u64,
     /// What has several names and was seen already.
@@ -102,11 +113,8 @@ impl Walk<'_> {
                         continue;
                     }
                     path.push(&name);
-                    let seen = self.thing(handle.as_fd(), &name, path, &stat, depth + 1);
-                    // The path is that of where it went wrong then.
-                    if seen.is_err() {
-                        return seen;
-                    }
+                    // When it goes wrong, the path stays that of where.
+                    self.thing(handle.as_fd(), &name, path, &stat, depth + 1)?;
                     path.pop();
                 }
                 Ok(())
@@ -127,16 +135,20 @@ fn data(dir: BorrowedFd<'_>, name: &OsStr, stat: &FileStat) -> Result<(u64, u64)
         return Ok((size.div_ceil(BLOCK), u64::from(size > 0)));
     }
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    let file = openat(dir, name, flags, Bits::empty())?;
+    blocks_of(openat(dir, name, flags, Bits::empty())?.as_fd(), stat)
+}
+
+fn blocks_of(file: BorrowedFd<'_>, stat: &FileStat) -> Result<(u64, u64), Cause> {
     let (mut blocks, mut pieces, mut counted) = (0, 0, 0);
-    while let Some((begin, end)) = next_data(file.as_fd(), counted as i64 * BLOCK as i64)? {
+    let mut at = 0;
+    while at < stat.st_size
+        && let Some((begin, end)) = next_data(file, at)?
+    {
         let first = (begin as u64 / BLOCK).max(counted);
         counted = (end as u64).div_ceil(BLOCK).max(first);
         blocks += counted - first;
         pieces += 1;
-        if end >= stat.st_size {
-            break;
-        }
+        at = end;
     }
     Ok((blocks, pieces))
 }

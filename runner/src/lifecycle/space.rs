@@ -1,8 +1,12 @@
 //! Room on the partitions, which is looked for before anything is written.
 
+use super::acquire;
 use super::failure::{Class, Classify as _};
+use super::image_file::FileSystem;
 use anyhow::{Context as _, Result, anyhow};
 use cosette_plugins::System;
+use cosette_plugins::image::{Resolved, Source};
+use cosette_plugins::system::{BLOCK, Kind};
 use std::path::Path;
 
 /// What is going to be written to a file system.
@@ -33,6 +37,52 @@ pub fn check(sys: &System, directory: &Path, need: Need) -> Result<()> {
         Ok(())
     };
     short.with_context(|| format!("there is not enough room at {}", directory.display())).class(Class::NoRoom)
+}
+
+/// What a source is going to take, as far as it can be known before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// As a tree. Nothing for a finished image.
+    pub tree: Need,
+    /// As an image.
+    pub image: Need,
+}
+
+/// How many times larger the files of a system are than its compressed layers, at least: two to three times are usual.
+/// What fits is not to be refused; what turns out not to fit is refused when the tree is there, or the disk full, with
+/// nothing lost but time.
+const EXPANSION: u64 = 2;
+
+/// How many times smaller squashfs and erofs are, at most.
+const COMPRESSION: u64 = 4;
+
+/// Estimates what a source is going to take. Of a directory that is exact.
+pub fn estimate(sys: &System, resolved: &Resolved, file_system: FileSystem) -> Result<Estimate> {
+    let tree = match resolved.source() {
+        Source::File(path) => {
+            let image = Need { bytes: sys.allocated(path)?, files: 1 };
+            return Ok(Estimate { tree: Need::default(), image });
+        }
+        Source::Directory(path) => {
+            let mut tree = Need::default();
+            sys.walk(&sys.real_path(path)?, &mut |thing| {
+                if !acquire::is_left_out(thing.path, thing.metadata.kind) {
+                    tree.files += 1;
+                    // A directory has a block at least.
+                    let blocks = thing.blocks.max(u64::from(thing.metadata.kind == Kind::Directory));
+                    tree.bytes += blocks * BLOCK;
+                }
+                Ok(())
+            })?;
+            tree
+        }
+        _ => Need { bytes: resolved.size.saturating_mul(EXPANSION), files: 0 },
+    };
+    let bytes = match file_system {
+        FileSystem::Ext4 => tree.bytes,
+        FileSystem::Squashfs | FileSystem::Erofs => tree.bytes / COMPRESSION,
+    };
+    Ok(Estimate { tree, image: Need { bytes, files: 1 } })
 }
 
 /// A number of bytes for people.
