@@ -1,6 +1,6 @@
 //! The room that is left on file systems.
 
-use super::cause::{Cause, errno_of};
+use super::cause::Cause;
 use super::{Directory, System};
 use anyhow::{Context as _, Error, Result};
 use nix::errno::Errno;
@@ -36,7 +36,14 @@ impl System {
 
 /// Whether it failed because a file system or a quota is full.
 pub fn is_full(error: &Error) -> bool {
-    error.chain().any(|cause| matches!(errno_of(cause), Some(Errno::ENOSPC | Errno::EDQUOT)))
+    error.chain().any(|cause| {
+        let errno = match (cause.downcast_ref(), cause.downcast_ref::<std::io::Error>()) {
+            (Some(Cause(errno)), _) => *errno,
+            (_, Some(error)) => error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw),
+            _ => return false,
+        };
+        matches!(errno, Errno::ENOSPC | Errno::EDQUOT)
+    })
 }
 
 #[cfg(test)]
