@@ -1,7 +1,7 @@
 //! The command line: what can be asked for, under the project's own name and under those of its peers.
 
 use crate::init::Part;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -77,6 +77,11 @@ pub enum Command {
     Status,
     /// Show what took the stages of this boot longest, and how much of that were programs
     Blame,
+    /// Put the files of a container image into a directory
+    ///
+    /// An image that is there already, by its digest, is not fetched again. What is required of which images, such as a
+    /// signature, says /etc/cosette/policy.yaml; each way to fail has an exit status of its own.
+    Pull(Pull),
     /// Make the tree of an image boot with cosette: units, documents, initramfs
     ///
     /// Units and initramfs are brought up to date, documents and programs that are there stay, and a second run
@@ -139,6 +144,27 @@ pub struct Sources {
     /// Files, directories, URLs (http, https, file), `-` for standard input, `builtin:` for the default set
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,
+}
+
+/// Arguments of `pull`.
+#[derive(Debug, Args)]
+pub struct Pull {
+    /// The image: quay.io/org/name:tag, name@sha256:…, oci-layout:/path or oci-archive:/path
+    pub image: String,
+    /// The directory, made if it is missing; what is in it stays, unless the image has something else in its place
+    pub directory: PathBuf,
+    /// The platform the image must be for, such as linux/arm64; else that of this machine
+    #[arg(long, value_name = "OS/ARCH")]
+    pub platform: Option<String>,
+    /// Speak plain HTTP to the registry
+    #[arg(long)]
+    pub insecure: bool,
+    /// Look for the image and verify it, and show what would be pulled
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Whether to end with the exit status of elemental
+    #[arg(skip)]
+    pub as_elemental: bool,
 }
 
 /// Arguments of `init`.
@@ -301,6 +327,22 @@ enum ElementalCommand {
         #[arg(long, value_name = "BOOL", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
         write_fstab: Option<bool>,
     },
+    /// Put the files of a container image into a directory
+    PullImage {
+        /// The image
+        image: String,
+        /// The directory
+        destination: PathBuf,
+        /// The platform the image must be for, such as linux/arm64
+        #[arg(long, value_name = "OS/ARCH")]
+        platform: Option<String>,
+        /// The architecture the image must be for
+        #[arg(long, conflicts_with = "platform")]
+        arch: Option<String>,
+        /// Whether the registry is spoken to over TLS
+        #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
+        tls_verify: bool,
+    },
     /// Run a stage of the given sources
     CloudInit {
         /// The stage
@@ -322,6 +364,16 @@ impl Elemental {
                 Command::Run(Run { stage, also: cloud_init_paths })
             }
             ElementalCommand::Mount { sysroot, .. } => Command::Mount(Mount { sysroot, dry_run: false }),
+            ElementalCommand::PullImage { image, destination, platform, arch, tls_verify } => {
+                Command::Pull(Pull {
+                    image,
+                    directory: destination,
+                    platform: platform.or_else(|| arch.map(|arch| format!("linux/{arch}"))),
+                    insecure: !tls_verify,
+                    dry_run: false,
+                    as_elemental: true,
+                })
+            }
             ElementalCommand::CloudInit { stage, dotnotation, sources } => {
                 Command::Apply(Apply { stage, sources, dotted: dotnotation })
             }
@@ -376,6 +428,17 @@ mod tests {
         let line = "elemental --config-dir /run/elemental mount --debug";
         let Command::Mount(mount) = read(line).unwrap().command else { panic!() };
         assert_eq!((mount.sysroot.as_path(), mount.dry_run), (Path::new("/sysroot"), false));
+    }
+
+    #[test]
+    fn elemental_pulls_an_image() {
+        let line = "elemental pull-image --arch aarch64 --tls-verify=false quay.io/x /d";
+        let Command::Pull(pull) = read(line).unwrap().command else { panic!() };
+        assert_eq!((pull.image.as_str(), &*pull.directory), ("quay.io/x", Path::new("/d")));
+        assert_eq!((pull.platform.as_deref(), pull.insecure), (Some("linux/aarch64"), true));
+        let Command::Pull(pull) = read("elemental pull-image x /d").unwrap().command else { panic!() };
+        assert!(pull.as_elemental && !pull.insecure && pull.platform.is_none());
+        assert!(read("elemental pull-image --local x /d").is_err());
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! How far the layers of an image have come.
 
 use super::pieces::Pieces;
+use super::resolve::Resolved;
 use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Whoever wants to know how far something has come.
 pub trait Progress {
+    /// It is known what comes, and that it may be used.
+    fn resolved(&mut self, _resolved: &Resolved) {}
     /// So many of all bytes are done. Called often.
     fn advanced(&mut self, done: u64, all: u64);
 }

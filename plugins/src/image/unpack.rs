@@ -99,6 +99,7 @@ fn try_unpack(
     }
     found.verify(sys, policy)?;
     let resolved = found.resolved.clone();
+    progress.resolved(&resolved);
     sys.create_dir(target, None, None).map_err(Failure::or(Reason::Target))?;
     records.forget(request);
     let before = records.to_string();

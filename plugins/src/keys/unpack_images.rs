@@ -31,6 +31,9 @@
 //! again, and where the source names a digest, the registry is not even asked; a tag that has moved on brings
 //! the newer image, over the older one. An unpacking that was interrupted is begun again.
 //!
+//! What must be known of an image before it is used, such as a signature, says `/etc/cosette/policy.yaml`: see
+//! [images](../images.md).
+//!
 //! The registry is spoken to over TLS, except for one on this machine (`localhost`, `127.…`); `insecure: true`
 //! takes plain HTTP for any other, `insecure: false` TLS for one here. Logins are those of `podman login` and
 //! `docker login`: `$REGISTRY_AUTH_FILE`, or `containers/auth.json` in `$XDG_RUNTIME_DIR` or in `/run/containers/0`,

@@ -5,6 +5,7 @@ mod check;
 mod init;
 mod mount;
 mod plan;
+mod pull;
 mod run;
 mod schema;
 mod status;
@@ -48,6 +49,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Mount(arguments) => mount::mount(&options, &arguments),
         Command::Status => status::status(&options),
         Command::Blame => blame::blame(&options),
+        Command::Pull(arguments) => pull::pull(&options, &arguments),
         Command::Init(arguments) => init::init(&options, &arguments),
         Command::Generate(arguments) => {
             generate(&options.system(Mode::Plan)?, &arguments.early).map(|()| status_of::DONE)

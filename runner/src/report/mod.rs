@@ -8,10 +8,12 @@ mod secret;
 mod snippet;
 pub mod store;
 mod terminal;
+pub mod transfer;
 
 pub use progress::{Progress, STAGE_ENDED, STEP_ENDED};
 pub use snippet::{Texts, excerpt, plain};
 pub use terminal::{Terminal, plural};
+pub use transfer::{Transfer, size};
 
 use crate::planner::Planned;
 use cosette_plugins::{Action, Effect, System};
