@@ -1,5 +1,6 @@
 //! How far the layers of an image have come.
 
+use super::failure::Reason;
 use super::pieces::Pieces;
 use super::resolve::Resolved;
 use std::io::{self, Read};
@@ -12,6 +13,11 @@ pub trait Progress {
     fn resolved(&mut self, _resolved: &Resolved) {}
     /// So many of all bytes are done. Called often.
     fn advanced(&mut self, done: u64, all: u64);
+
+    /// Asked as often: why there will be no room for all of it, if that is so. Then it ends.
+    fn no_room(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// Nobody wants to know.
@@ -52,6 +58,9 @@ impl Read for Told<'_> {
         if done != self.told {
             self.told = done;
             self.progress.advanced(done, self.all);
+            if let Some(why) = self.progress.no_room() {
+                return Err(Reason::NoRoom.io(why));
+            }
         }
         Ok(count)
     }

@@ -5,7 +5,7 @@ use super::failure::{Class, Classify as _};
 use super::image_file::FileSystem;
 use anyhow::{Context as _, Result, anyhow};
 use cosette_plugins::System;
-use cosette_plugins::image::{Resolved, Source};
+use cosette_plugins::image::{Progress, Resolved, Source};
 use cosette_plugins::system::{BLOCK, Kind};
 use std::path::Path;
 
@@ -78,11 +78,67 @@ pub fn estimate(sys: &System, resolved: &Resolved, file_system: FileSystem) -> R
         }
         _ => Need { bytes: resolved.size.saturating_mul(EXPANSION), files: 0 },
     };
-    let bytes = match file_system {
-        FileSystem::Ext4 => tree.bytes,
-        FileSystem::Squashfs | FileSystem::Erofs => tree.bytes / COMPRESSION,
-    };
-    Ok(Estimate { tree, image: Need { bytes, files: 1 } })
+    let image = Need { bytes: of_image(tree.bytes, file_system), files: 1 };
+    Ok(Estimate { tree, image })
+}
+
+/// Looks, while a tree is made, whether its image will still fit beside it: as much as the tree has taken, or a part of
+/// that.
+pub struct Watch<'a> {
+    sys: &'a System,
+    directory: &'a Path,
+    file_system: FileSystem,
+    progress: &'a mut dyn Progress,
+    /// What was free in the beginning.
+    free: u64,
+    done: u64,
+    looked: u64,
+}
+
+/// After so many bytes it is looked again.
+const OFTEN: u64 = 16 << 20;
+
+impl<'a> Watch<'a> {
+    /// For a tree in a directory of the file system that will hold the image, too.
+    pub fn new(
+        sys: &'a System,
+        directory: &'a Path,
+        file_system: FileSystem,
+        progress: &'a mut dyn Progress,
+    ) -> Result<Self> {
+        let free = sys.free_space(directory)?.bytes;
+        Ok(Self { sys, directory, file_system, progress, free, done: 0, looked: 0 })
+    }
+}
+
+impl Progress for Watch<'_> {
+    fn advanced(&mut self, done: u64, all: u64) {
+        self.done = done;
+        self.progress.advanced(done, all);
+    }
+
+    fn no_room(&mut self) -> Option<String> {
+        if self.done < self.looked + OFTEN {
+            return self.progress.no_room();
+        }
+        self.looked = self.done;
+        // Whoever cannot tell finds out when it is full.
+        let free = self.sys.free_space(self.directory).ok()?.bytes;
+        let image = of_image(self.free.saturating_sub(free), self.file_system);
+        let directory = self.directory.display();
+        (image > free).then(|| {
+            let (image, free) = (shown(image), shown(free));
+            format!("the image will need {image} at {directory}, and {free} are left beside its files")
+        })
+    }
+}
+
+/// What the image of a tree of so many bytes takes.
+fn of_image(tree: u64, file_system: FileSystem) -> u64 {
+    match file_system {
+        FileSystem::Ext4 => tree,
+        FileSystem::Squashfs | FileSystem::Erofs => tree / COMPRESSION,
+    }
 }
 
 /// A number of bytes for people.
@@ -91,5 +147,93 @@ pub fn shown(bytes: u64) -> String {
     match bytes {
         0..MIB => format!("{} KiB", bytes.div_ceil(1 << 10)),
         _ => format!("{} MiB", bytes.div_ceil(MIB)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::disallowed_methods, reason = "tests look at what is free by themselves")]
+
+    use super::super::acquire::acquire;
+    use super::super::failure::class_of;
+    use super::*;
+    use cosette_plugins::image::{Policy, Request, resolve};
+    use cosette_plugins::system::Mode;
+    use cosette_plugins::testing::{LayoutBuilder, Machine, TarBuilder, TarEntry};
+    use std::io::Write as _;
+
+    fn resolved(machine: &Machine, source: &str) -> Resolved {
+        let request = Request { source: Source::parse(source).unwrap(), platform: None, insecure: None };
+        resolve(&machine.system(Mode::Apply), &request, &Policy::default()).unwrap()
+    }
+
+    #[test]
+    fn what_is_short_is_said_with_numbers_and_for_files_too() {
+        let machine = Machine::new("-- /state/file\n\n");
+        let sys = machine.system(Mode::Apply);
+        check(&sys, Path::new("/state"), Need { bytes: 1, files: 1 }).unwrap();
+        let failure = check(&sys, Path::new("/state"), Need { bytes: 1 << 60, files: 0 }).unwrap_err();
+        let text = format!("{failure:#}");
+        assert!(
+            text.starts_with("there is not enough room at /state: 1099511627776 MiB are needed"),
+            "{text}"
+        );
+        assert_eq!(class_of(&failure), Some(Class::NoRoom));
+        assert!(check(&sys, Path::new("/none"), Need::default()).is_err());
+        assert_eq!([0, 1, 1 << 20, (1 << 20) + 1].map(shown), ["0 KiB", "1 KiB", "1 MiB", "2 MiB"]);
+    }
+
+    #[test]
+    fn a_directory_and_a_file_are_measured_and_a_container_is_estimated() {
+        let machine = Machine::new("-- /s/etc/issue\ntext\n-- /s/proc/x\n\n-- /image\ntext\n");
+        let layer = TarBuilder::new().file("f", &"x".repeat(100_000)).finish();
+        LayoutBuilder::new(&machine.root().join("layout")).image("", &[layer]);
+        let sys = machine.system(Mode::Apply);
+        let estimate =
+            |source: &str, file_system| estimate(&sys, &resolved(&machine, source), file_system).unwrap();
+        // Three directories and a file, of a block each.
+        let tree = Need { bytes: 4 * BLOCK, files: 4 };
+        let image = Need { bytes: 4 * BLOCK, files: 1 };
+        assert_eq!(estimate("dir:/s", FileSystem::Ext4), Estimate { tree, image });
+        assert_eq!(estimate("dir:/s", FileSystem::Squashfs).image.bytes, BLOCK);
+        let image = Need { bytes: BLOCK, files: 1 };
+        assert_eq!(estimate("file:/image", FileSystem::Ext4), Estimate { tree: Need::default(), image });
+        let size = resolved(&machine, "oci-layout:/layout").size;
+        let found = estimate("oci-layout:/layout", FileSystem::Ext4);
+        assert_eq!((found.tree.bytes, found.image.bytes), (2 * size, 2 * size));
+    }
+
+    #[test]
+    fn an_image_that_will_not_fit_is_noticed_while_its_tree_is_made() {
+        let machine = Machine::new("-- /state/file\n\n");
+        let at = machine.root().join("state");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=96m", "none"])
+            .arg(&at)
+            .output();
+        if !mounted.is_ok_and(|output| output.status.success()) {
+            writeln!(std::io::stderr(), "SKIPPED: images that will not fit: cannot mount").unwrap();
+            return;
+        }
+        let content = vec![0; 40 << 20];
+        let layer = |name| {
+            TarBuilder::new().entry(TarEntry { content: &content, ..TarEntry::new(name, b'0') }).finish()
+        };
+        LayoutBuilder::new(&machine.root().join("layout")).image("", &[layer("one"), layer("two")]);
+        let sys = machine.system(Mode::Apply);
+        let resolved = resolved(&machine, "oci-layout:/layout");
+        let directory = Path::new("/state");
+        let mut acquired = |file_system| {
+            let mut silent = ();
+            let mut watch = Watch::new(&sys, directory, file_system, &mut silent).unwrap();
+            acquire(&sys, &resolved, &directory.join("tree"), &mut watch)
+        };
+        let results = [FileSystem::Ext4, FileSystem::Squashfs].map(&mut acquired);
+        std::process::Command::new("umount").arg(&at).status().unwrap();
+        let [ext4, squashfs] = results;
+        let failure = ext4.unwrap_err();
+        assert_eq!(class_of(&failure), Some(Class::NoRoom), "{failure:#}");
+        assert!(format!("{failure:#}").contains("the image will need"), "{failure:#}");
+        squashfs.unwrap();
     }
 }

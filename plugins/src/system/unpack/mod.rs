@@ -92,10 +92,11 @@ impl Unpacking<'_> {
         self.finish_directories()
     }
 
-    /// Ends it: everything is on the disk, and the directory remembers this of it, if anything. Returns warnings.
+    /// Ends it. If the directory shall remember this, everything is on the disk before; otherwise it may be there for a
+    /// while only, and whoever wants it to stay has it synced. Returns warnings.
     pub(crate) fn finish(mut self, mark: Option<&str>) -> Result<Vec<String>> {
-        self.sys.sync()?;
         if let Some(mark) = mark {
+            self.sys.sync()?;
             self.mark(mark)?;
         }
         self.sys.record_unpacked(&self.target, true);
