@@ -36,6 +36,12 @@ pub struct Options {
     /// When to use colours
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: Colour,
+    /// Whether exit statuses are those of elemental
+    #[arg(skip)]
+    pub elemental: bool,
+    /// What elemental has options for, and is otherwise configured
+    #[arg(skip)]
+    pub overrides: Overrides,
 }
 
 /// When to use colours.
@@ -87,6 +93,19 @@ pub enum Command {
     /// Units and initramfs are brought up to date, documents and programs that are there stay, and a second run
     /// changes nothing. In a Dockerfile it is `RUN cosette init`, once kernel and dracut are installed.
     Init(Init),
+    /// Replace the active system by a new one, which becomes good when it has booted
+    ///
+    /// Everything is fetched, verified, built and read back before the first name changes. The system that was active
+    /// becomes the passive one, to which the boot loader falls back. Whatever happens in between, one complete system
+    /// boots. What is the same already is left alone.
+    Upgrade(Upgrade),
+    /// Make active and passive system anew, from the recovery system or another source
+    #[command(alias = "reset")]
+    Recover(Recover),
+    /// Make the passive system the active one, and the other way round
+    Rollback(Rollback),
+    /// Show the systems of this machine: what was booted, what boots next, what runs now
+    State(State),
     /// Write the units of this boot, called by systemd under another name.
     #[command(skip)]
     Generate(Generate),
@@ -167,6 +186,102 @@ pub struct Pull {
     pub as_elemental: bool,
 }
 
+/// Arguments of `upgrade`.
+#[derive(Debug, Default, Args)]
+pub struct Upgrade {
+    /// Where the system comes from: registry.example/os:tag, oci-layout:, oci-archive:, dir: or file:
+    ///
+    /// If it is left out, what is configured: UPGRADE_IMAGE in /etc/cos-upgrade-image, or `upgrade: {system: …}` in
+    /// /etc/cosette/config.yaml.
+    #[arg(value_name = "SOURCE")]
+    pub source: Option<String>,
+    /// The same, as elemental has it
+    #[arg(long, value_name = "SOURCE", conflicts_with = "source", hide = true)]
+    pub system: Option<String>,
+    /// Replace the recovery system instead
+    #[arg(long)]
+    pub recovery: bool,
+    /// Also replace the recovery system, from what is configured for it
+    #[arg(skip)]
+    pub also_recovery: bool,
+    /// Also if the system is there already
+    #[arg(long)]
+    pub force: bool,
+    #[command(flatten)]
+    /// What follows.
+    pub then: Then,
+}
+
+/// Arguments of `recover`.
+#[derive(Debug, Default, Args)]
+pub struct Recover {
+    /// Where the system comes from, as for `upgrade`; the recovery system if it is left out
+    #[arg(long, alias = "system", value_name = "SOURCE")]
+    pub from: Option<String>,
+    /// Wipe the persistent data (COS_PERSISTENT)
+    #[arg(long)]
+    pub reset_persistent: bool,
+    /// Wipe the documents of this machine (COS_OEM)
+    #[arg(long)]
+    pub reset_oem: bool,
+    #[command(flatten)]
+    /// What follows.
+    pub then: Then,
+}
+
+/// Arguments of `rollback`.
+#[derive(Debug, Default, Args)]
+pub struct Rollback {
+    /// Only for the next boot
+    #[arg(long)]
+    pub once: bool,
+    /// Which system, for the next boot
+    #[arg(long, value_name = "SYSTEM", requires = "once")]
+    pub to: Option<To>,
+    #[command(flatten)]
+    /// What follows.
+    pub then: Then,
+}
+
+/// A system of this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum To {
+    /// The one in use.
+    Active,
+    /// The one before.
+    Passive,
+    /// The one that mends the others.
+    Recovery,
+}
+
+/// Arguments of `state`.
+#[derive(Debug, Default, Args)]
+pub struct State {
+    /// Tell the boot loader that the system that was booted is good
+    ///
+    /// A new system has three attempts to boot. The service cosette-boot-complete calls this when boot-complete.target
+    /// is reached.
+    #[arg(long)]
+    pub good: bool,
+    /// The file itself
+    #[arg(skip)]
+    pub as_yaml: bool,
+}
+
+/// What is to be done when all is done.
+#[derive(Debug, Default, Args)]
+pub struct Then {
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Restart when all is done
+    #[arg(long, conflicts_with = "poweroff")]
+    pub reboot: bool,
+    /// Switch off when all is done
+    #[arg(long)]
+    pub poweroff: bool,
+}
+
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct Init {
@@ -240,7 +355,7 @@ pub struct Generate {
 
 /// The options of a peer have no equal here; these are ours.
 fn options(verbose: bool, quiet: bool) -> Options {
-    Options { root: "/".into(), json: false, verbose, quiet, color: Colour::Auto }
+    Options { root: "/".into(), json: false, verbose, quiet, color: Colour::Auto, elemental: false, overrides: Overrides::default() }
 }
 
 /// Applies stages, by the arguments of yip.
@@ -343,6 +458,44 @@ enum ElementalCommand {
         #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
         tls_verify: bool,
     },
+    /// Replace the active system by a new one
+    Upgrade {
+        #[command(flatten)]
+        shared: ElementalShared,
+        /// Replace the recovery system as well
+        #[arg(long)]
+        recovery: bool,
+        /// Accepted: the boot loader is only installed by an installation
+        #[arg(long)]
+        bootloader: bool,
+        /// Where the recovery system comes from
+        #[arg(long = "recovery-system.uri", value_name = "URI")]
+        recovery_system: Option<String>,
+    },
+    /// Replace the recovery system by a new one
+    UpgradeRecovery {
+        /// Where it comes from
+        #[arg(long = "recovery-system.uri", value_name = "URI")]
+        recovery_system: Option<String>,
+        #[command(flatten)]
+        shared: ElementalShared,
+    },
+    /// Make the systems anew
+    Reset {
+        #[command(flatten)]
+        shared: ElementalShared,
+        /// Wipe the persistent data
+        #[arg(long)]
+        reset_persistent: bool,
+        /// Wipe the documents of this machine
+        #[arg(long)]
+        reset_oem: bool,
+        /// Accepted: no entry of the firmware is changed
+        #[arg(long)]
+        disable_boot_entry: bool,
+    },
+    /// Show the systems of this machine
+    State,
     /// Run a stage of the given sources
     CloudInit {
         /// The stage
@@ -357,9 +510,120 @@ enum ElementalCommand {
     },
 }
 
+/// What `upgrade` and `reset` share. What is of no use here is accepted all the same.
+#[derive(Debug, Args)]
+struct ElementalShared {
+    /// Where the system comes from
+    #[arg(long, value_name = "URI", conflicts_with_all = ["docker_image", "directory"])]
+    system: Option<String>,
+    /// An image of containers
+    #[arg(short, long, value_name = "IMAGE", conflicts_with = "directory")]
+    docker_image: Option<String>,
+    /// A directory
+    #[arg(long, value_name = "DIR")]
+    directory: Option<String>,
+    /// Further sources of hooks
+    #[arg(long, value_delimiter = ',', value_name = "SOURCE")]
+    cloud_init_paths: Vec<String>,
+    /// A hook that fails is a failure
+    #[arg(long)]
+    strict: bool,
+    /// Restart when all is done
+    #[arg(long, conflicts_with = "poweroff")]
+    reboot: bool,
+    /// Switch off when all is done
+    #[arg(long)]
+    poweroff: bool,
+    /// Accepted: what is required is said by the policy
+    #[arg(long)]
+    verify: bool,
+    /// Whether registries must have a certificate
+    #[arg(long, value_name = "BOOL", default_missing_value = "true", num_args = 0..=1, require_equals = true)]
+    tls_verify: Option<bool>,
+    /// Accepted: nothing is ever taken from a cache of another program
+    #[arg(long)]
+    local: bool,
+    /// The platform of the image
+    #[arg(long)]
+    platform: Option<String>,
+    /// Accepted: labels of snapshots are not kept
+    #[arg(long, value_name = "LABELS")]
+    snapshot_labels: Vec<String>,
+    /// Accepted: compression is configured
+    #[arg(short = 'x', long, value_name = "OPTION")]
+    squash_compression: Vec<String>,
+    /// Accepted: compression is configured
+    #[arg(long)]
+    squash_no_compression: bool,
+}
+
+impl ElementalShared {
+    fn source(&self) -> Option<String> {
+        let image = |image: &String| format!("oci:{image}");
+        let directory = |directory: &String| format!("dir:{directory}");
+        let docker = self.docker_image.as_ref().map(image);
+        self.system.clone().or(docker).or(self.directory.as_ref().map(directory))
+    }
+
+    fn then(&self) -> Then {
+        Then { dry_run: false, reboot: self.reboot, poweroff: self.poweroff }
+    }
+
+    fn over(&self) -> Overrides {
+        Overrides {
+            strict: self.strict.then_some(true),
+            tls_verify: self.tls_verify,
+            platform: self.platform.clone(),
+            cloud_init_paths: self.cloud_init_paths.clone(),
+        }
+    }
+}
+
+/// What elemental has options for, and is otherwise said by the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// A hook that fails is a failure.
+    pub strict: Option<bool>,
+    /// Registries must have a certificate.
+    pub tls_verify: Option<bool>,
+    /// The platform of images.
+    pub platform: Option<String>,
+    /// Further sources of hooks.
+    pub cloud_init_paths: Vec<String>,
+}
+
 impl Elemental {
     fn translate(self) -> CommandLine {
+        let mut overrides = Overrides::default();
         let command = match self.command {
+            ElementalCommand::Upgrade { shared, recovery, .. } => {
+                overrides = shared.over();
+                Command::Upgrade(Upgrade {
+                    source: shared.source(),
+                    also_recovery: recovery,
+                    then: shared.then(),
+                    ..Upgrade::default()
+                })
+            }
+            ElementalCommand::UpgradeRecovery { recovery_system, shared } => {
+                overrides = shared.over();
+                Command::Upgrade(Upgrade {
+                    source: recovery_system.or_else(|| shared.source()),
+                    recovery: true,
+                    then: shared.then(),
+                    ..Upgrade::default()
+                })
+            }
+            ElementalCommand::Reset { shared, reset_persistent, reset_oem, .. } => {
+                overrides = shared.over();
+                Command::Recover(Recover {
+                    from: shared.source(),
+                    reset_persistent,
+                    reset_oem,
+                    then: shared.then(),
+                })
+            }
+            ElementalCommand::State => Command::State(State { as_yaml: true, ..State::default() }),
             ElementalCommand::RunStage { stage, cloud_init_paths, .. } => {
                 Command::Run(Run { stage, also: cloud_init_paths })
             }
@@ -378,7 +642,9 @@ impl Elemental {
                 Command::Apply(Apply { stage, sources, dotted: dotnotation })
             }
         };
-        CommandLine { options: options(self.debug, self.quiet), command }
+        let options =
+            Options { elemental: true, overrides, ..options(self.debug, self.quiet) };
+        CommandLine { options, command }
     }
 }
 

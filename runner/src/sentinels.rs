@@ -3,12 +3,13 @@
 //! They are there before any condition of the first stage is asked, also where an initramfs calls nothing but
 //! `cosette run rootfs`.
 
-use crate::boot::{ORIGIN, Parameters};
+use crate::boot::{Booted, ORIGIN, Parameters};
 use crate::report::{Outcome, StepReport};
 use anyhow::Result;
 use cosette_plugins::System;
 use cosette_plugins::system::File;
 use cosette_schema::{Findings, Origin};
+use std::path::Path;
 
 /// The stages that are the first of a boot.
 const STAGES: [&str; 2] = ["pre-rootfs", "rootfs"];
@@ -46,6 +47,15 @@ pub fn leave(parameters: &Parameters, stage: &str, sys: &System) -> Option<StepR
         }
     }
     Some(step)
+}
+
+/// Which of the systems of the machine was booted, if it was one: by its sentinel, or else by the kernel command line.
+pub fn booted(sys: &System) -> Option<Booted> {
+    if let Some(names) = there(sys) {
+        return names.iter().find_map(|name| Booted::named(name.strip_suffix("_mode")?));
+    }
+    let cmdline = sys.host().kernel_file(Path::new("/proc/cmdline")).ok().flatten()?;
+    Parameters::parse(&String::from_utf8_lossy(&cmdline)).0.booted
 }
 
 /// The names of those that are there.

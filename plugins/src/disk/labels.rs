@@ -2,10 +2,11 @@
 
 use super::devices::{Device, Mount};
 use super::driver;
+use super::file_system::FileSystem;
 use super::superblock::{self, Superblock};
 use crate::System;
 use crate::system::DiskAccess;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
 /// A file system on a block device.
@@ -55,4 +56,11 @@ pub fn disk_of_mount(sys: &System, point: &Path) -> Result<Option<PathBuf>> {
     let Some(mount) = Mount::at(sys, &point.to_string_lossy())? else { return Ok(None) };
     let Some(device) = mount.device(sys)? else { return Ok(None) };
     Ok(Some(PathBuf::from(device.disk(sys)?.path())))
+}
+
+/// Makes a file system of this kind on a block device that nobody uses, in the place of what is there.
+pub fn make_file_system(sys: &System, device: &Path, kind: &str, label: &str) -> Result<()> {
+    let kind = FileSystem::named(kind).with_context(|| format!("{kind} cannot be made"))?;
+    kind.require(sys)?;
+    kind.make(sys, &device.to_string_lossy(), Some(label))
 }

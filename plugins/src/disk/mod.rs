@@ -16,7 +16,7 @@ pub(crate) mod superblock;
 pub(crate) mod types;
 pub(crate) mod udev;
 
-pub use labels::{Labelled, disk_of_mount, labelled};
+pub use labels::{Labelled, disk_of_mount, labelled, make_file_system};
 pub use partitions::{NewPartition, Partition, disk_at, partition, partition_at, partitions};
 
 use crate::System;

@@ -9,6 +9,7 @@ use crate::disk::devices::Mount;
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, ResolveFlag};
+use std::ffi::OsString;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -181,6 +182,15 @@ impl System {
     pub fn is_mounted(&self, device: &Path) -> Result<bool> {
         let table = self.host().kernel_file(Path::new("/proc/self/mountinfo"))?.unwrap_or_default();
         Ok(Mount::table(&table).iter().any(|mount| Path::new(&mount.source) == device))
+    }
+
+    /// The names in the root of the file system on a block device, which is mounted for that where nobody sees it.
+    pub fn names_on(&self, device: &Path, kind: &str) -> Result<Vec<OsString>> {
+        let look = || -> Result<Vec<OsString>> {
+            let mount = self.host().mount_detached(device, kind, true)?;
+            Ok(super::tree::list(mount.as_fd())?.into_iter().collect())
+        };
+        look().with_context(|| format!("cannot look into {}", device.display()))
     }
 
     /// The mount that holds a directory.

@@ -3,11 +3,13 @@
 mod blame;
 mod check;
 mod init;
+mod lifecycle;
 mod mount;
 mod plan;
 mod pull;
 mod run;
 mod schema;
+mod state;
 mod status;
 mod try_stage;
 
@@ -51,6 +53,10 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Blame => blame::blame(&options),
         Command::Pull(arguments) => pull::pull(&options, &arguments),
         Command::Init(arguments) => init::init(&options, &arguments),
+        Command::Upgrade(arguments) => lifecycle::upgrade(&options, &arguments),
+        Command::Recover(arguments) => lifecycle::recover(&options, &arguments),
+        Command::Rollback(arguments) => lifecycle::rollback(&options, &arguments),
+        Command::State(arguments) => state::state(&options, &arguments),
         Command::Generate(arguments) => {
             generate(&options.system(Mode::Plan)?, &arguments.early).map(|()| status_of::DONE)
         }
