@@ -93,6 +93,14 @@ pub enum Command {
     /// Units and initramfs are brought up to date, documents and programs that are there stay, and a second run
     /// changes nothing. In a Dockerfile it is `RUN cosette init`, once kernel and dracut are installed.
     Init(Init),
+    /// Install a system on a disk of this machine
+    ///
+    /// The disk is partitioned and gets the system twice, a recovery system, and GRUB for BIOS and EFI. A disk that is in
+    /// use is refused, and so is one that holds anything, unless --force is given.
+    Install(Install),
+    /// Build images to be written to a medium
+    #[command(subcommand)]
+    Build(Build),
     /// Replace the active system by a new one, which becomes good when it has booted
     ///
     /// Everything is fetched, verified, built and read back before the first name changes. The system that was active
@@ -186,6 +194,81 @@ pub struct Pull {
     pub as_elemental: bool,
 }
 
+/// Where a new system comes from.
+#[derive(Debug, Default, Args)]
+pub struct NewSystem {
+    /// Where the system comes from: registry.example/os:tag, oci-layout:, oci-archive:, dir: or file:
+    ///
+    /// If it is left out, what is configured: `install: {system: …}` in /etc/cosette/config.yaml.
+    #[arg(long, value_name = "SOURCE")]
+    pub system: Option<String>,
+    /// Where the recovery system comes from; the same system if it is left out
+    #[arg(long, value_name = "SOURCE")]
+    pub recovery_system: Option<String>,
+    /// A document for /oem: a file or a URL. They are run in the order in which they are given
+    #[arg(short, long, value_name = "SOURCE")]
+    pub cloud_init: Vec<String>,
+}
+
+/// Arguments of `install`.
+#[derive(Debug, Default, Args)]
+pub struct Install {
+    /// The disk: /dev/vda, /dev/disk/by-id/…; if it is left out, what is configured: `install: {target: …}`
+    #[arg(value_name = "DEVICE")]
+    pub device: Option<PathBuf>,
+    #[command(flatten)]
+    /// Where it comes from.
+    pub from: NewSystem,
+    /// Use the partitions that are there: efi, oem, recovery and state, and persistent if it is there
+    #[arg(long)]
+    pub no_format: bool,
+    /// Also onto a disk that holds a system, or anything else: it is lost
+    #[arg(long)]
+    pub force: bool,
+    /// Make no entry in the firmware
+    #[arg(long)]
+    pub disable_boot_entry: bool,
+    #[command(flatten)]
+    /// What follows.
+    pub then: Then,
+}
+
+/// What can be built.
+#[derive(Debug, Subcommand)]
+pub enum Build {
+    /// Build the image of a disk with a system: as `install` would leave it
+    ///
+    /// Nothing is mounted. The image is complete when it is there: until then it has another name.
+    Disk(BuildDisk),
+}
+
+/// Arguments of `build disk`.
+#[derive(Debug, Default, Args)]
+pub struct BuildDisk {
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub to: PathBuf,
+    /// The size of the disk, in MiB or with a unit: 8GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub size: u64,
+    #[command(flatten)]
+    /// Where it comes from.
+    pub from: NewSystem,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A size in bytes.
+fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, u32); 7] =
+        [("MiB", 20), ("GiB", 30), ("TiB", 40), ("M", 20), ("G", 30), ("T", 40), ("", 20)];
+    let parsed = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
+    let (number, shift) = parsed.unwrap_or((text, 20));
+    let number = number.trim_end().parse::<u64>().ok().filter(|number| *number > 0);
+    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "it is no size: 8GiB".to_owned())
+}
+
 /// Arguments of `upgrade`.
 #[derive(Debug, Default, Args)]
 pub struct Upgrade {
@@ -195,9 +278,6 @@ pub struct Upgrade {
     /// /etc/cosette/config.yaml.
     #[arg(value_name = "SOURCE")]
     pub source: Option<String>,
-    /// The same, as elemental has it
-    #[arg(long, value_name = "SOURCE", conflicts_with = "source", hide = true)]
-    pub system: Option<String>,
     /// Replace the recovery system instead
     #[arg(long)]
     pub recovery: bool,
@@ -216,7 +296,7 @@ pub struct Upgrade {
 #[derive(Debug, Default, Args)]
 pub struct Recover {
     /// Where the system comes from, as for `upgrade`; the recovery system if it is left out
-    #[arg(long, alias = "system", value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE")]
     pub from: Option<String>,
     /// Wipe the persistent data (COS_PERSISTENT)
     #[arg(long)]
@@ -355,7 +435,15 @@ pub struct Generate {
 
 /// The options of a peer have no equal here; these are ours.
 fn options(verbose: bool, quiet: bool) -> Options {
-    Options { root: "/".into(), json: false, verbose, quiet, color: Colour::Auto, elemental: false, overrides: Overrides::default() }
+    Options {
+        root: "/".into(),
+        json: false,
+        verbose,
+        quiet,
+        color: Colour::Auto,
+        elemental: false,
+        overrides: Overrides::default(),
+    }
 }
 
 /// Applies stages, by the arguments of yip.
@@ -457,6 +545,35 @@ enum ElementalCommand {
         /// Whether the registry is spoken to over TLS
         #[arg(long, value_name = "BOOL", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set)]
         tls_verify: bool,
+    },
+    /// Install a system on a disk
+    Install {
+        /// The disk
+        #[arg(value_name = "DEVICE")]
+        device: Option<PathBuf>,
+        /// Documents for /oem
+        #[arg(short, long, value_delimiter = ',', value_name = "SOURCE")]
+        cloud_init: Vec<String>,
+        /// Use the partitions that are there
+        #[arg(long)]
+        no_format: bool,
+        /// Also onto a disk that has a system
+        #[arg(long)]
+        force: bool,
+        /// Make no entry in the firmware
+        #[arg(long)]
+        disable_boot_entry: bool,
+        /// Accepted: there is GRUB for all firmware
+        #[arg(long, value_name = "FIRMWARE")]
+        firmware: Option<String>,
+        /// Accepted: the table is a GPT
+        #[arg(long, value_name = "TABLE")]
+        part_table: Option<String>,
+        /// Where the recovery system comes from
+        #[arg(long = "recovery-system.uri", value_name = "URI")]
+        recovery_system: Option<String>,
+        #[command(flatten)]
+        shared: ElementalShared,
     },
     /// Replace the active system by a new one
     Upgrade {
@@ -596,6 +713,21 @@ impl Elemental {
     fn translate(self) -> CommandLine {
         let mut overrides = Overrides::default();
         let command = match self.command {
+            ElementalCommand::Install {
+                device,
+                cloud_init,
+                no_format,
+                force,
+                disable_boot_entry,
+                recovery_system,
+                shared,
+                ..
+            } => {
+                overrides = shared.over();
+                let from = NewSystem { system: shared.source(), recovery_system, cloud_init };
+                let then = shared.then();
+                Command::Install(Install { device, from, no_format, force, disable_boot_entry, then })
+            }
             ElementalCommand::Upgrade { shared, recovery, .. } => {
                 overrides = shared.over();
                 Command::Upgrade(Upgrade {
@@ -642,8 +774,7 @@ impl Elemental {
                 Command::Apply(Apply { stage, sources, dotted: dotnotation })
             }
         };
-        let options =
-            Options { elemental: true, overrides, ..options(self.debug, self.quiet) };
+        let options = Options { elemental: true, overrides, ..options(self.debug, self.quiet) };
         CommandLine { options, command }
     }
 }

@@ -83,6 +83,14 @@ impl Documents {
         documents
     }
 
+    /// Reads the text of a document.
+    pub fn of_text(text: &str, origin: &Origin) -> Self {
+        let mut documents = Self::default();
+        let (document, findings) = parse(text, origin);
+        documents.add(document, findings, text.to_owned());
+        documents
+    }
+
     fn add(&mut self, document: Document, findings: Vec<Diagnostic>, text: String) {
         self.texts.insert(&document.origin, text);
         self.documents.push(document);

@@ -23,7 +23,7 @@ pub(super) fn upgrade(options: &Options, arguments: &Upgrade) -> Result<u8> {
     let name = if arguments.recovery { Name::UpgradeRecovery } else { Name::Upgrade };
     run(options, name, &arguments.then, |sys, config, _| {
         let mut request = upgrade::Request {
-            source: arguments.source.clone().or_else(|| arguments.system.clone()),
+            source: arguments.source.clone(),
             recovery: arguments.recovery,
             force: arguments.force,
             dry_run: arguments.then.dry_run,
@@ -97,7 +97,7 @@ fn run(
     }
 }
 
-fn power(sys: &System, verb: &str) -> Result<()> {
+pub(super) fn power(sys: &System, verb: &str) -> Result<()> {
     let command = Command::new(verb, "systemctl").argument(verb);
     match sys.run(&command)? {
         Some(output) if !output.success() => Err(anyhow!("`systemctl {verb}` failed: all else is done")),
@@ -148,7 +148,7 @@ impl Options {
         }
     }
 
-    fn tell_outcome(&self, outcome: &Outcome) -> Result<()> {
+    pub(super) fn tell_outcome(&self, outcome: &Outcome) -> Result<()> {
         for warning in &outcome.warnings {
             let _ = writeln!(stderr(), "warning: {warning}");
         }
@@ -167,6 +167,9 @@ impl Options {
             ("planned", operation) => {
                 let _ = writeln!(out, "{operation} would take these steps:");
                 outcome.steps.iter().try_for_each(|step| writeln!(out, "  {}: {}", step.name, step.detail))
+            }
+            (_, Name::Install | Name::BuildDisk) => {
+                writeln!(out, "done: {}", outcome.source.as_deref().unwrap_or_default())
             }
             (_, Name::Rollback) if outcome.record.is_none() => {
                 writeln!(out, "done: the next boot is of the {slot} system")

@@ -3,6 +3,7 @@
 mod blame;
 mod check;
 mod init;
+mod install;
 mod lifecycle;
 mod mount;
 mod plan;
@@ -13,7 +14,7 @@ mod state;
 mod status;
 mod try_stage;
 
-use crate::command_line::{Colour, Command, CommandLine, Options};
+use crate::command_line::{Build, Colour, Command, CommandLine, Options};
 use crate::generator::generate;
 use crate::report::{Progress, Report, Terminal, Texts, excerpt};
 use crate::source::{DEFAULT_DIRECTORIES, Place, Source};
@@ -52,6 +53,8 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Status => status::status(&options),
         Command::Blame => blame::blame(&options),
         Command::Pull(arguments) => pull::pull(&options, &arguments),
+        Command::Install(arguments) => install::install(&options, &arguments),
+        Command::Build(Build::Disk(arguments)) => install::build_disk(&options, &arguments),
         Command::Init(arguments) => init::init(&options, &arguments),
         Command::Upgrade(arguments) => lifecycle::upgrade(&options, &arguments),
         Command::Recover(arguments) => lifecycle::recover(&options, &arguments),

@@ -41,6 +41,7 @@ pub(super) const UNITS: &[Embedded] = units![
     "cos-setup-reconcile.timer",
     "cos-setup-rootfs.service",
     "cos-setup.target",
+    "cosette-boot-complete.service",
 ];
 
 /// The module for dracut, and its configuration.

@@ -56,7 +56,8 @@ pub fn resolve(sys: &System, source: &str, config: &Config) -> Result<(Resolved,
         insecure: (config.tls_verify == Some(false)).then_some(true),
     };
     let policy = Policy::load(sys).map_err(anyhow::Error::from).class(Class::Source)?;
-    let resolved = image::resolve(sys, &request, &policy).map_err(anyhow::Error::from).class(Class::Source)?;
+    let resolved =
+        image::resolve(sys, &request, &policy).map_err(anyhow::Error::from).class(Class::Source)?;
     let mut warnings = Vec::new();
     if resolved.verified == Verified::Unmentioned && resolved.top.is_some() {
         warnings.push(format!(

@@ -2,6 +2,7 @@
 
 pub mod acquire;
 pub mod boot_loader;
+pub mod build_disk;
 pub mod cloud_init;
 pub mod config;
 pub mod deployment;
@@ -9,6 +10,8 @@ pub mod exit_status;
 pub mod failure;
 pub mod hooks;
 pub mod image_file;
+pub mod install;
+pub mod new_system;
 pub mod operation;
 pub mod outcome;
 pub mod partitions;

@@ -66,9 +66,8 @@ impl Partitions {
 
     /// The partition of this label, without which nothing can be done.
     pub fn require(&self, label: &str) -> Result<&Labelled> {
-        let missing = || {
-            anyhow!("there is no partition with the label {label}: this machine has no system to work on")
-        };
+        let missing =
+            || anyhow!("there is no partition with the label {label}: this machine has no system to work on");
         self.get(label)?.ok_or_else(missing).class(Class::NotThere)
     }
 }

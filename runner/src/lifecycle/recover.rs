@@ -119,8 +119,10 @@ fn source(sys: &System, request: &Request, config: &Config) -> Result<String> {
             }
         }
     }
-    Err(anyhow!("the image of the recovery system is not where the initramfs mounts it: name a source with --from"))
-        .class(Class::Source)
+    Err(anyhow!(
+        "the image of the recovery system is not where the initramfs mounts it: name a source with --from"
+    ))
+    .class(Class::Source)
 }
 
 fn steps<'s>(recovery: &Recovery<'s>, wiped: Vec<Labelled>) -> Operation<'s, Recovery<'s>> {

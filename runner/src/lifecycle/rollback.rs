@@ -69,9 +69,7 @@ fn exchange<'s>(booted: Option<Booted>) -> Operation<'static, Session<'s>> {
         false => "state.yaml, and 3 attempts for the new active system in the boot loader",
     };
     Operation::new(Name::Rollback)
-        .step("intent", intent, move |session: &mut Session<'s>| {
-            session.systems.intend_exchange(is_proved)
-        })
+        .step("intent", intent, move |session: &mut Session<'s>| session.systems.intend_exchange(is_proved))
         .step("switch", "active.img and passive.img change their names", |session: &mut Session<'s>| {
             session.systems.switch()
         })

@@ -74,7 +74,5 @@ impl Session<'_> {
 
 /// Which system runs; an operation that must know it cannot go on without.
 pub fn require_booted(booted: Option<Booted>) -> Result<Booted> {
-    booted
-        .with_context(|| anyhow!("none of the systems of this machine was booted"))
-        .class(Class::NotThere)
+    booted.with_context(|| anyhow!("none of the systems of this machine was booted")).class(Class::NotThere)
 }

@@ -169,7 +169,8 @@ impl State {
             }
         }
         if let Some(Pending { slot, new, keep, was_good }) = &self.pending {
-            let _ = writeln!(text, "pending:\n  slot: {slot}\n  keep: {keep}\n  was-good: {was_good}\n  new:");
+            let _ =
+                writeln!(text, "pending:\n  slot: {slot}\n  keep: {keep}\n  was-good: {was_good}\n  new:");
             new.write(&mut text, "    ");
         }
         let digest = Digest::of(text.as_bytes());

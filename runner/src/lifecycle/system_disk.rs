@@ -1,5 +1,6 @@
 //! The partitions of a disk with a system.
 
+use super::config::{Partition, Partitions};
 use super::failure::{Class, Classify as _};
 use anyhow::{Result, bail};
 use cosette_plugins::disk::NewPartition;
@@ -78,6 +79,20 @@ pub struct Sizes {
 }
 
 impl Sizes {
+    /// By the configuration.
+    pub fn of(config: &Partitions) -> Self {
+        let bytes = |partition: &Partition| {
+            partition.size.filter(|size| *size > 0).map(|size| size.saturating_mul(MIB))
+        };
+        Self {
+            efi: bytes(&config.bootloader),
+            oem: bytes(&config.oem),
+            recovery: bytes(&config.recovery),
+            state: bytes(&config.state),
+            persistent: bytes(&config.persistent),
+        }
+    }
+
     const BIOS: u64 = MIB;
     const EFI: u64 = 64 * MIB;
     const OEM: u64 = 64 * MIB;
@@ -114,7 +129,7 @@ impl Sizes {
                 );
             }
             if recovery < Self::LEAST || state < Self::LEAST {
-                bail!("a disk of {} MiB is too small for a system", disk / MIB);
+                bail!("recovery and state need {} MiB each at least", Self::LEAST / MIB);
             }
             Ok(())
         };
@@ -155,7 +170,8 @@ mod tests {
         let refused = |sizes: Sizes, disk: u64| sizes.partitions(disk * MIB).unwrap_err().to_string();
         let sizes = Sizes { state: Some(9000 * MIB), ..Sizes::default() };
         assert_eq!(refused(sizes, 8192), "the partitions need 11162 MiB, and the disk has 8192 MiB");
-        assert_eq!(refused(Sizes::default(), 170), "a disk of 170 MiB is too small for a system");
+        let sizes = Sizes { recovery: Some(MIB), ..Sizes::default() };
+        assert_eq!(refused(sizes, 1000), "recovery and state need 16 MiB each at least");
         assert!(refused(Sizes::default(), 1).contains("the disk has 1 MiB"));
         let sizes = Sizes { state: Some(u64::MAX), recovery: Some(u64::MAX), ..Sizes::default() };
         assert!(refused(sizes, 8192).starts_with("the partitions need"));

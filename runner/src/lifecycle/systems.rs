@@ -38,8 +38,7 @@ pub struct Systems<'s> {
 impl<'s> Systems<'s> {
     /// Reads what is known.
     pub fn load(sys: &'s System, state: PathBuf, recovery: Option<PathBuf>) -> Self {
-        let mut systems =
-            Self { sys, state, recovery, known: State::default(), warnings: Vec::new() };
+        let mut systems = Self { sys, state, recovery, known: State::default(), warnings: Vec::new() };
         let (known, warnings) = State::load(sys, &systems.directories());
         systems.known = known;
         systems.warnings = warnings;
@@ -245,7 +244,8 @@ impl<'s> Systems<'s> {
     pub fn copy_to_passive(&mut self) -> Result<()> {
         let copy = |systems: &mut Self| -> Result<()> {
             let active = systems.image(Booted::Active)?;
-            let (transition, passive) = (systems.transition(Booted::Active)?, systems.image(Booted::Passive)?);
+            let (transition, passive) =
+                (systems.transition(Booted::Active)?, systems.image(Booted::Passive)?);
             systems.sys.copy_file(&active, &transition, 0o644)?;
             systems.sys.settle(&transition)?;
             failpoint(systems.sys)?;

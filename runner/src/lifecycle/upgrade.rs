@@ -83,8 +83,7 @@ pub fn upgrade(
     }
     let image = image_spec(slot, config)?;
     let hooks = hooks(config, request.lenient);
-    let mut deployment =
-        Deployment::new(session, slot, resolved, image, hooks, request.name().as_str());
+    let mut deployment = Deployment::new(session, slot, resolved, image, hooks, request.name().as_str());
     let operation = steps(&deployment, request.name());
     outcome.steps = operation.steps().iter().map(|step| Planned::new(step.name, &step.detail)).collect();
     if request.dry_run {
@@ -124,14 +123,15 @@ fn steps<'s>(deployment: &Deployment<'s>, name: Name) -> Operation<'static, Depl
     let has_hooks = slot != Booted::Recovery;
     let mut operation = Operation::new(name);
     if has_hooks {
-        operation =
-            operation.step("before-upgrade", "hooks on the machine", |new: &mut Deployment<'_>| {
-                new.hook("before-upgrade")
-            });
+        operation = operation.step("before-upgrade", "hooks on the machine", |new: &mut Deployment<'_>| {
+            new.hook("before-upgrade")
+        });
     }
-    operation = operation
-        .step("space", "enough room on the partition", Deployment::check_space)
-        .step("fetch", source, |new: &mut Deployment<'_>| new.fetch(&mut ()));
+    operation = operation.step("space", "enough room on the partition", Deployment::check_space).step(
+        "fetch",
+        source,
+        |new: &mut Deployment<'_>| new.fetch(&mut ()),
+    );
     if has_hooks {
         operation = operation
             .step("after-upgrade-chroot", "hooks in the new system", |new: &mut Deployment<'_>| {
@@ -167,7 +167,8 @@ fn switch(deployment: &Deployment<'_>) -> String {
         _ if systems.environment().unwrap_or_default().attempts().is_none() => {
             "the new image becomes active.img, and that passive.img".to_owned()
         }
-        _ => "the new image becomes active.img; passive.img stays, as active.img has not proved itself".to_owned(),
+        _ => "the new image becomes active.img; passive.img stays, as active.img has not proved itself"
+            .to_owned(),
     }
 }
 

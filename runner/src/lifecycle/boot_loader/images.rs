@@ -185,8 +185,13 @@ impl Maker<'_> {
         let mut files = Vec::new();
         let modules = self.modules(platform.format)?;
         let signed = self.signed(platform)?;
-        let is_fit = |signed: &Signed| modules.is_none() || self.secure_boot || opens_images(&signed.grub);
-        if let Some(signed) = signed.filter(is_fit) {
+        if self.secure_boot && signed.as_ref().is_none_or(|signed| !opens_images(&signed.grub)) {
+            bail!(
+                "this machine starts only what is signed (Secure Boot), and there is no signed GRUB of version 2.12 or \
+                 later, with a shim: older ones cannot open images of systems"
+            );
+        }
+        if let Some(signed) = signed.filter(|signed| opens_images(&signed.grub)) {
             let starts = format!("{}/shim{}.efi", directories[1], platform.suffix);
             for directory in &directories {
                 let shim = match &**directory {
@@ -297,8 +302,8 @@ fn holds_utf16(content: &[u8], text: &str) -> bool {
     content.windows(text.len()).any(|part| part == text)
 }
 
-/// Whether a signed GRUB opens an image of a system without reading all of it into memory first, to measure it for a TPM:
-/// since version 2.12, which its SBAT section tells (`grub,5,Free Software Foundation,grub,2.12,…`).
+/// Whether a signed GRUB opens an image of a system without reading all of it into memory first, to measure it for a TPM,
+/// at which it fails with large ones and those with holes. That is since version 2.12, which its SBAT section tells (`grub,5,Free Software Foundation,grub,2.12,…`).
 fn opens_images(grub: &[u8]) -> bool {
     const SIGN: &[u8] = b"\ngrub,";
     let Some(at) = grub.windows(SIGN.len()).position(|part| part == SIGN) else { return false };
@@ -348,8 +353,10 @@ fn make_image(
     also: &[&str],
 ) -> Result<Vec<u8>> {
     // Where nothing stays: it is a file system in memory on a machine, and empty in a tree.
-    const OUTPUT: &str = "/run/cosette-grub.img";
-    let mut words = vec!["-O", format, "-d", directory, "-p", prefix, "-o", OUTPUT];
+    let mut random = [0; 8];
+    sys.host().random(&mut random);
+    let to = format!("/run/cosette-grub-{:016x}.img", u64::from_le_bytes(random));
+    let mut words = vec!["-O", format, "-d", directory, "-p", prefix, "-o", &to];
     words.extend(MODULES);
     words.extend(also);
     for name in OPTIONAL {
@@ -360,8 +367,8 @@ fn make_image(
     let label = format!("{program} -O {format}");
     let command = words.iter().fold(Command::new(&label, program), |command, word| command.argument(*word));
     let made = must_succeed(sys, &label, command.at_most(PATIENCE));
-    let image = sys.read(OUTPUT);
-    sys.remove(OUTPUT)?;
+    let image = sys.read(&to);
+    sys.remove(&to)?;
     made?;
     image?.with_context(|| format!("`{label}` has made nothing"))
 }
@@ -387,6 +394,41 @@ mod tests {
             let image = format!("PE\0sbat,1,SBAT Version\n{line}\ngrub.debian,1\n");
             assert_eq!(opens_images(image.as_bytes()), fit, "{line}");
         }
+    }
+
+    #[test]
+    fn signed_images_are_named_as_they_call_each_other_if_they_are_fit() {
+        let machine = Machine::new(
+            "-- /usr/lib/shim/shimx64.efi.signed\nshim\n-- /usr/lib/shim/mmx64.efi.signed\nmm\n",
+        );
+        let sys = machine.system(Mode::Apply);
+        let grub = |version: &str| format!("PE /EFI/debian\0\ngrub,5,FSF,grub,{version},https://x\n");
+        let path = "/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed";
+        sys.write(cosette_plugins::system::File::new(path, grub("2.12"))).unwrap();
+        let images = Images::make(None, &sys, 2, "fleet").unwrap();
+        let paths: Vec<_> = images.esp.iter().map(|file| &*file.path).collect();
+        assert_eq!(
+            paths,
+            [
+                "grub/grub.cfg",
+                "EFI/BOOT/BOOTX64.EFI",
+                "EFI/BOOT/grubx64.efi",
+                "EFI/BOOT/mmx64.efi",
+                "EFI/fleet/shimx64.efi",
+                "EFI/fleet/grubx64.efi",
+                "EFI/fleet/mmx64.efi",
+                "EFI/debian/grub.cfg",
+            ]
+        );
+        assert_eq!(images.loader.as_deref(), Some("EFI/fleet/shimx64.efi"));
+        // One that is too old is passed over, and under Secure Boot refused.
+        sys.write(cosette_plugins::system::File::new(path, grub("2.06"))).unwrap();
+        assert!(
+            Images::make(None, &sys, 2, "fleet").unwrap_err().to_string().starts_with("there is no GRUB")
+        );
+        let variable = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
+        machine.host.kernel_file(variable, "\u{6}\0\0\0\u{1}");
+        assert!(Images::make(None, &sys, 2, "fleet").unwrap_err().to_string().contains("Secure Boot"));
     }
 
     #[test]
