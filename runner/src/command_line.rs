@@ -266,7 +266,9 @@ fn size(text: &str) -> Result<u64, String> {
     let parsed = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
     let (number, shift) = parsed.unwrap_or((text, 20));
     let number = number.trim_end().parse::<u64>().ok().filter(|number| *number > 0);
-    number.and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| "it is no size: 8GiB".to_owned())
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| "it is no size, such as 8GiB".to_owned())
 }
 
 /// Arguments of `upgrade`.
@@ -785,6 +787,34 @@ mod tests {
 
     fn read(line: &str) -> Result<CommandLine, clap::Error> {
         CommandLine::read(line.split(' ').map(OsString::from))
+    }
+
+    #[test]
+    fn sizes_are_in_mebibytes_or_have_a_unit() {
+        let cases = [
+            ("8GiB", 8 << 30),
+            ("512", 512 << 20),
+            ("1TiB", 1 << 40),
+            ("4G", 4 << 30),
+            ("300MiB", 300 << 20),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "0", "GiB", "8GB", "-1GiB", "1.5GiB", "99999999TiB", "8 KiB"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn elemental_installs_by_its_own_arguments() {
+        let line = "elemental install --system oci:x/y:1 -c a.yaml,b.yaml --force --firmware efi /dev/vda";
+        let CommandLine { options, command } = read(line).unwrap();
+        let Command::Install(install) = command else { panic!() };
+        assert!(options.elemental && install.force && !install.no_format);
+        assert_eq!(install.device.as_deref(), Some(Path::new("/dev/vda")));
+        assert_eq!(install.from.cloud_init, ["a.yaml", "b.yaml"]);
+        assert_eq!(install.from.system.as_deref(), Some("oci:x/y:1"));
     }
 
     #[test]

@@ -105,3 +105,36 @@ impl System {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::System;
+    use crate::system::{File, Live, Mode};
+    use crate::testing::{LoopDisk, run};
+    use std::path::Path;
+    use std::sync::Arc;
+
+    #[test]
+    fn after_a_checkpoint_names_are_seen_without_the_journal() {
+        let Some(disk) = LoopDisk::new(64, &["mkfs.ext4", "debugfs"]) else { return };
+        run("mkfs.ext4", &["-q", "-F", disk.path()]);
+        let directory = tempfile::tempdir().unwrap();
+        let point = directory.path().to_str().unwrap();
+        run("mount", &[disk.path(), point]);
+        let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
+        let file = |content: &str| File::new(directory.path().join("name"), content).durable();
+        // As a boot loader does, debugfs(8) looks at the disk and leaves the journal alone.
+        let seen = || run("debugfs", &["-R", "cat /name", &disk.file().display().to_string()]);
+        let checked = ["one", "another"].map(|content| {
+            sys.write(file(content)).unwrap();
+            sys.checkpoint(directory.path()).unwrap();
+            (content, seen())
+        });
+        let kernel = sys.host().kernel_file(Path::new("/proc/sys/kernel/osrelease")).unwrap().unwrap();
+        run("umount", &[point]);
+        for (content, seen) in checked {
+            assert_eq!(seen, content, "Linux {}", String::from_utf8_lossy(&kernel));
+        }
+        assert!(sys.checkpoint("/no/such/directory").is_err());
+    }
+}

@@ -13,8 +13,10 @@ use super::system_disk::{Role, Sizes};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cosette_plugins::System;
 use cosette_plugins::disk::{NewPartition, Partition, partition};
+use cosette_plugins::image::Digest;
 use cosette_plugins::program::{must_succeed, remedy};
-use cosette_plugins::system::{Command, Disk, Kind};
+use cosette_plugins::system::{Command, Disk, Kind, Lock};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,6 +49,7 @@ pub fn build(
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
     let mut build = Build::new(sys, request)?;
+    let _lock = if dry_run { None } else { Some(build.lock()?) };
     let operation = build.operation();
     let mut outcome = new_system::ended(Name::BuildDisk, &request.spec, &operation, dry_run);
     if !dry_run {
@@ -104,6 +107,14 @@ impl<'a> Build<'a> {
             partial,
             disk: None,
         })
+    }
+
+    /// Keeps others from building the same image.
+    fn lock(&self) -> Result<Lock> {
+        let name = Digest::of(self.request.to.as_os_str().as_bytes());
+        let name = name.as_str().replace(':', "-");
+        let locked = self.sys.lock_at_once(format!("/run/cosette/build-{name}.lock"));
+        locked.with_context(|| format!("{} is being built", self.request.to.display())).class(Class::Busy)
     }
 
     /// The steps.

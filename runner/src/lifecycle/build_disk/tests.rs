@@ -156,6 +156,13 @@ fn what_fails_leaves_the_older_image_and_nothing_else() {
     request.sizes.state = Some(16 * MIB);
     let full = fails(&request);
     assert!(format!("{full:#}").contains("state may be too small with 16 MiB"), "{full:#}");
+    {
+        let request = scratch.request(300 * MIB);
+        let _first = Build::new(&scratch.sys, &request).unwrap().lock().unwrap();
+        let second = fails(&request);
+        assert_eq!(class_of(&second), Some(Class::Busy));
+        assert!(format!("{second:#}").contains("disk.raw is being built: "), "{second:#}");
+    }
     let mut request = scratch.request(300 * MIB);
     request.to = scratch.path("tree").into();
     assert_eq!(class_of(&fails(&request)), Some(Class::Device));
