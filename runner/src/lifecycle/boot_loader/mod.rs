@@ -139,6 +139,17 @@ mod tests {
     }
 
     #[test]
+    fn all_that_is_ever_set_stands_in_the_first_sector() {
+        let title = Branding::of(format!("NAME='{}'", "\\".repeat(300)).as_bytes(), None).title;
+        let mut environment = Environment::default();
+        environment.set_title(&title);
+        environment.set_tentative();
+        environment.set_next(Booted::Recovery);
+        let bytes = environment.to_bytes().unwrap();
+        assert!(bytes[512..].iter().all(|byte| *byte == b'#') && title.len() == 100);
+    }
+
+    #[test]
     fn an_entry_for_the_next_boot_comes_before_one_for_every_boot() {
         let mut environment = Environment::default();
         environment.set(SAVED, "recovery");
