@@ -352,10 +352,10 @@ fn make_image(
     prefix: &str,
     also: &[&str],
 ) -> Result<Vec<u8>> {
-    // Where nothing stays: it is a file system in memory on a machine, and empty in a tree.
+    // Where nothing stays, and where everybody can write.
     let mut random = [0; 8];
     sys.host().random(&mut random);
-    let to = format!("/run/cosette-grub-{:016x}.img", u64::from_le_bytes(random));
+    let to = format!("/tmp/.cosette-grub-{:016x}", u64::from_le_bytes(random));
     let mut words = vec!["-O", format, "-d", directory, "-p", prefix, "-o", &to];
     words.extend(MODULES);
     words.extend(also);
