@@ -192,6 +192,14 @@ fn names(boots: &[String]) -> Vec<&str> {
 }
 
 #[test]
+fn the_menu_is_a_script_that_grub_understands() {
+    if has_programs("the menu", &["grub-script-check"]) {
+        let menu = Path::new(env!("CARGO_MANIFEST_DIR")).join("../units/grub/grub.cfg");
+        run("grub-script-check", &[menu.to_str().unwrap()]);
+    }
+}
+
+#[test]
 fn a_new_system_is_tried_three_times_then_the_passive_one_then_recovery() {
     let Some(machine) = Machine::new(&ALL) else { return };
     machine.state(Environment::set_tentative);
