@@ -7,8 +7,8 @@ use cosette_plugins::program::failure;
 use cosette_plugins::system::{Command, NoProgram};
 use std::time::Duration;
 
-/// However small it is, a program may take so long.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// However small the tree is, a program may take so long: mke2fs takes minutes for a directory of 50,000 files.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// And a second more for so many bytes.
 const BYTES_PER_SECOND: u64 = 1 << 20;
