@@ -133,7 +133,10 @@ fn a_registry_must_prove_who_it_is() {
     let Some(plain) = Registry::start("") else { return };
     let step = format!("unpack_images: [{{source: '{}/x:1', target: /t, insecure: false}}]", plain.address());
     let messages = Machine::new("").apply(&step).messages();
-    assert!(messages.contains("`insecure: true` allows that"), "{messages}");
+    assert!(
+        messages.contains("`insecure = true` in /etc/containers/registries.conf allows that"),
+        "{messages}"
+    );
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod platform;
 mod policy;
 mod progress;
 mod record;
+mod registries;
 mod registry;
 mod resolve;
 mod signature;

@@ -8,10 +8,13 @@ mod download;
 mod retry;
 
 use super::credentials::Login;
-use super::failure::Reason;
+use super::failure::{Reason, known};
+
 use super::manifest::{DOCUMENTS, LARGEST_DOCUMENT};
+use super::registries::Endpoint;
 use super::{Blob, Digest, Store};
 use crate::system::http::{self, Client, Request, Response};
+use crate::system::stop;
 use anyhow::{Result, bail};
 use challenge::Challenge;
 use download::Download;
@@ -28,9 +31,12 @@ const AT_ONCE: usize = 3;
 /// How many pieces of a layer are downloaded ahead of their use: 4 MiB.
 const AHEAD: usize = 16;
 
-/// A repository of a registry.
+/// An image in a registry, or in its mirrors.
 pub(super) struct Registry {
-    connection: Arc<Connection>,
+    /// Where it can be, in the order in which they are tried; never none.
+    connections: Vec<Arc<Connection>>,
+    /// The one that was good for something last.
+    good: usize,
     /// The tag or digest that the source names.
     wanted: String,
 }
@@ -38,6 +44,8 @@ pub(super) struct Registry {
 /// What every request needs.
 struct Connection {
     client: Client,
+    /// Whom it is to, for messages.
+    name: String,
     /// Of the repository.
     url: String,
     /// What a token must allow.
@@ -48,34 +56,79 @@ struct Connection {
 }
 
 impl Registry {
-    /// Prepares for requests; nothing is sent yet.
-    pub(super) fn new(client: Client, reference: &Reference, login: Option<Login>, plain: bool) -> Self {
-        let (scheme, repository) = (if plain { "http" } else { "https" }, reference.repository());
-        let wanted = reference.digest().or(reference.tag()).unwrap_or("latest").to_owned();
-        let connection = Connection {
-            client,
-            url: format!("{scheme}://{}/v2/{repository}", reference.resolve_registry()),
-            scope: format!("repository:{repository}:pull"),
-            login,
-            authorization: Mutex::new(None),
-        };
-        Self { connection: Arc::new(connection), wanted }
+    /// Prepares for requests to the places, each with its login; nothing is sent yet.
+    pub(super) fn new(client: &Client, places: Vec<(Endpoint, Option<Login>)>, wanted: &Reference) -> Self {
+        let connections = places.into_iter().map(|(endpoint, login)| {
+            let Endpoint { reference, plain } = endpoint;
+            let (scheme, repository) = (if plain { "http" } else { "https" }, reference.repository());
+            Arc::new(Connection {
+                client: client.clone(),
+                name: reference.registry().to_owned(),
+                url: format!("{scheme}://{}/v2/{repository}", reference.resolve_registry()),
+                scope: format!("repository:{repository}:pull"),
+                login,
+                authorization: Mutex::new(None),
+            })
+        });
+        let wanted = wanted.digest().or(wanted.tag()).unwrap_or("latest").to_owned();
+        Self { connections: connections.collect(), good: 0, wanted }
     }
 
-    /// A small document.
-    fn small(&self, path: &str, accept: &str, largest: u64) -> Result<Vec<u8>> {
-        retry(|| (0, self.connection.get(path, small(accept, largest)).and_then(Response::into_bytes)))
+    /// Asks one after another until one can tell, beginning with the one that could the last time. Being told to stop
+    /// ends it.
+    fn ask<T>(&mut self, ask: impl Fn(&Connection) -> Result<Option<T>>) -> Result<Option<T>> {
+        let order: Vec<usize> =
+            (0..self.connections.len()).map(|turn| (self.good + turn) % self.connections.len()).collect();
+        let mut errors = Vec::new();
+        for index in order {
+            let connection = &self.connections[index];
+            match ask(connection) {
+                Ok(Some(answer)) => {
+                    self.good = index;
+                    return Ok(Some(answer));
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    stop::check()?;
+                    errors.push((&connection.name, error));
+                }
+            }
+        }
+        together(errors).map_or(Ok(None), Err)
+    }
+
+    /// A small document that must be there.
+    fn small(&mut self, path: &str, accept: &str, largest: u64, digest: Option<&Digest>) -> Result<Vec<u8>> {
+        let asked = self.ask(|connection| {
+            let get = || connection.get(path, small(accept, largest)).and_then(Response::into_bytes);
+            let bytes = retry(|| (0, get()))?;
+            digest.map_or(Ok(()), |digest| digest.verify(&bytes))?;
+            Ok(Some(bytes))
+        });
+        asked?.ok_or_else(|| Reason::Source.says("nobody has it"))
     }
 
     /// A small document that need not be there; older registries do not even know of such.
-    fn optional(&self, path: &str, accept: &str) -> Result<Option<Vec<u8>>> {
-        retry(|| {
-            match self.connection.get(path, small(accept, LARGEST_DOCUMENT)).and_then(Response::into_bytes) {
+    fn optional(&mut self, path: &str, accept: &str) -> Result<Option<Vec<u8>>> {
+        self.ask(|connection| {
+            let get = || connection.get(path, small(accept, LARGEST_DOCUMENT)).and_then(Response::into_bytes);
+            retry(|| match get() {
                 Err(error) if is_missing(&error) => (0, Ok(None)),
                 answer => (0, answer.map(Some)),
-            }
+            })
         })
     }
+}
+
+/// All that went wrong as one error; its reason is that of the last place, the registry itself.
+fn together(mut errors: Vec<(&String, anyhow::Error)>) -> Option<anyhow::Error> {
+    let (last, error) = errors.pop()?;
+    if errors.is_empty() {
+        return Some(error);
+    }
+    let reason = known(&error).unwrap_or(Reason::Registry);
+    let others: Vec<String> = errors.iter().map(|(name, error)| format!("{name}: {error:#}")).collect();
+    Some(reason.says(format!("{last}: {error:#}; and of its mirrors, {}", others.join("; "))))
 }
 
 /// Completes a request for a small document.
@@ -137,14 +190,14 @@ impl Connection {
 
 impl Store for Registry {
     fn top(&mut self) -> Result<Vec<u8>> {
-        self.small(&format!("manifests/{}", self.wanted), &DOCUMENTS.join(", "), LARGEST_DOCUMENT)
+        let pinned = Digest::parse(&self.wanted).ok();
+        let path = format!("manifests/{}", self.wanted);
+        self.small(&path, &DOCUMENTS.join(", "), LARGEST_DOCUMENT, pinned.as_ref())
     }
 
     fn document(&mut self, blob: &Blob) -> Result<Vec<u8>> {
-        let bytes =
-            self.small(&format!("manifests/{}", blob.digest), &DOCUMENTS.join(", "), LARGEST_DOCUMENT)?;
-        blob.digest.verify(&bytes)?;
-        Ok(bytes)
+        let path = format!("manifests/{}", blob.digest);
+        self.small(&path, &DOCUMENTS.join(", "), LARGEST_DOCUMENT, Some(&blob.digest))
     }
 
     fn blob(&mut self, blob: &Blob) -> Result<Vec<u8>> {
@@ -152,9 +205,7 @@ impl Store for Registry {
         if *size > LARGEST_DOCUMENT {
             bail!("it has {size} bytes, more than {LARGEST_DOCUMENT}");
         }
-        let bytes = self.small(&format!("blobs/{digest}"), "*/*", *size)?;
-        blob.digest.verify(&bytes)?;
-        Ok(bytes)
+        self.small(&format!("blobs/{digest}"), "*/*", *size, Some(digest))
     }
 
     fn tagged(&mut self, tag: &str) -> Result<Option<Vec<u8>>> {
@@ -166,16 +217,19 @@ impl Store for Registry {
     }
 
     /// Begins to download them, a few at once, on threads of their own. One more begins when one was read.
-    fn layers(self: Box<Self>, layers: &[Blob]) -> Result<Vec<Box<dyn Read + Send>>> {
+    fn layers(mut self: Box<Self>, layers: &[Blob]) -> Result<Vec<Box<dyn Read + Send>>> {
         let (downloads, pieces): (Vec<_>, Vec<_>) =
             layers.iter().map(|blob| Download::new(blob, AHEAD)).unzip();
         let downloads = Arc::new(Mutex::new(downloads.into_iter()));
+        let good = self.good;
+        self.connections.rotate_left(good);
+        let connections = self.connections;
         for _ in 0..AT_ONCE.min(layers.len()) {
-            let (downloads, connection) = (Arc::clone(&downloads), Arc::clone(&self.connection));
+            let (downloads, connections) = (Arc::clone(&downloads), connections.clone());
             let next = move || downloads.lock().unwrap_or_else(PoisonError::into_inner).next();
             let work = move || {
                 while let Some(download) = next() {
-                    download.run(&connection);
+                    download.run(&connections);
                 }
             };
             std::thread::Builder::new().name("download".to_owned()).spawn(work)?;

@@ -6,8 +6,9 @@ use super::layout::Layout;
 use super::manifest::{Blob, Configuration, Document, Manifest, choose};
 use super::policy::{Policy, Verified};
 use super::progress::{Counted, Counter};
+use super::registries::Endpoint;
 use super::registry::Registry;
-use super::{Digest, Platform, Request, Source, Store, credentials, source};
+use super::{Digest, Platform, Request, Source, Store, credentials, registries};
 use crate::System;
 use crate::system::Kind;
 use anyhow::Context;
@@ -128,10 +129,15 @@ fn open<'a>(
 ) -> Result<Box<dyn Store + 'a>, Failure> {
     Ok(match source {
         Source::Registry(reference) => {
-            let plain = insecure.unwrap_or_else(|| source::is_loopback(reference.registry()));
-            let login = credentials::find(sys, reference).map_err(Failure::or(Reason::Registry))?;
-            let client = sys.host().client().map_err(Failure::or(Reason::Registry))?;
-            Box::new(Registry::new(client, reference, login, plain))
+            let wrong = Failure::or(Reason::Registry);
+            let login = |endpoint: Endpoint| {
+                let login = credentials::find(sys, &endpoint.reference)?;
+                Ok((endpoint, login))
+            };
+            let endpoints = registries::endpoints(sys, reference, insecure)?.into_iter();
+            let places = endpoints.map(login).collect::<anyhow::Result<_>>().map_err(&wrong)?;
+            let client = sys.host().client().map_err(&wrong)?;
+            Box::new(Registry::new(&client, places, reference))
         }
         Source::Layout(local) => Box::new(Layout::directory(sys, local)),
         Source::Archive(local) => Box::new(Layout::archive(sys, local).map_err(Failure::or(Reason::Source))?),

@@ -35,7 +35,8 @@
 //! [images](../images.md).
 //!
 //! The registry is spoken to over TLS, except for one on this machine (`localhost`, `127.…`); `insecure: true`
-//! takes plain HTTP for any other, `insecure: false` TLS for one here. Logins are those of `podman login` and
+//! takes plain HTTP for any other, `insecure: false` TLS for one here. Mirrors are those of
+//! `/etc/containers/registries.conf`. Logins are those of `podman login` and
 //! `docker login`: `$REGISTRY_AUTH_FILE`, or `containers/auth.json` in `$XDG_RUNTIME_DIR` or in `/run/containers/0`,
 //! `~/.config/containers/auth.json`, `~/.docker/config.json` (for services `~` is `/root`) and
 //! `/etc/containers/auth.json`. yip asks a Docker daemon first, and then the registry.

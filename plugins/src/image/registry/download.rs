@@ -6,8 +6,10 @@ use crate::image::digest::Check;
 use crate::image::failure::Reason;
 use crate::image::pieces::{self, Pieces, Sender};
 use crate::system::http::{Failure, Response};
+use crate::system::stop;
 use anyhow::Result;
 use std::io::{self, Read};
+use std::sync::Arc;
 
 /// A download, as far as it has got.
 pub(super) struct Download {
@@ -24,12 +26,19 @@ impl Download {
         (Self { blob: blob.clone(), sender, check: blob.digest.check(), received: 0 }, pieces)
     }
 
-    /// Downloads it to the end, and waits until it was read. The end is an error unless everything was right.
-    pub(super) fn run(mut self, connection: &Connection) {
-        let result = retry(|| {
-            let result = self.go_on(connection);
-            (self.received, result)
-        });
+    /// Downloads it to the end, and waits until it was read. Where one of the connections fails for good, the next
+    /// one goes on. The end is an error unless everything was right.
+    pub(super) fn run(mut self, connections: &[Arc<Connection>]) {
+        let mut result = Ok(());
+        for connection in connections {
+            result = retry(|| {
+                let result = self.go_on(connection);
+                (self.received, result)
+            });
+            if result.is_ok() || stop::check().is_err() {
+                break;
+            }
+        }
         let end = match result {
             Ok(()) => self.check.finish().and_then(|()| self.sender.flush()),
             Err(error) => Err(Reason::Registry.through_io(&error)),

@@ -54,7 +54,7 @@ fn told(error: Error) -> Error {
         Some(Failure::Status { code: 401 | 403, .. }) => refused(),
         Some(Failure::Status { code: 404, .. }) => Reason::Source.says("the registry does not have it"),
         Some(Failure::Passing(message)) if message.contains("InvalidContentType") => {
-            Reason::Registry.says("the registry speaks plain HTTP: `insecure: true` allows that")
+            Reason::Registry.says("the registry speaks plain HTTP: `insecure = true` in /etc/containers/registries.conf allows that, and in a stage document `insecure: true`")
         }
         _ => error,
     }

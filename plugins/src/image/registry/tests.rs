@@ -226,3 +226,70 @@ fn a_signature_is_found_by_what_refers_to_the_image() {
     let bundles = requests(&server).iter().filter(|line| line.contains("/blobs/")).count();
     assert_eq!(bundles, 3, "the configuration and two bundles");
 }
+
+/// A machine for which the first server is a mirror of the second.
+fn mirrored(mirror: &Server, itself: &Server) -> Machine {
+    Machine::new(&format!(
+        "-- /etc/containers/registries.conf\n[[registry]]\nlocation = '{}'\n[[registry.mirror]]\nlocation = '{}'\n",
+        itself.address(),
+        mirror.address()
+    ))
+}
+
+#[test]
+fn a_mirror_serves_an_image_and_the_registry_is_not_asked() {
+    let layout = layout();
+    let (mirror, itself) =
+        (registry(layout.path(), Manners::default()), Server::new(|_| Answer::status(500)));
+    let machine = mirrored(&mirror, &itself);
+    assert!(unpack(&machine, &itself, "x:1").findings.is_empty());
+    assert_eq!(names(&machine), ["a", "b", "c", "d"]);
+    assert_eq!(requests(&itself), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_mirror_does_not_have_or_has_otherwise_comes_from_the_registry() {
+    let layout = layout();
+    for bad in [
+        Server::new(|_| Answer::status(404)),
+        registry(layout.path(), Manners { lies: true, ..Manners::default() }),
+    ] {
+        let itself = registry(layout.path(), Manners::default());
+        let machine = mirrored(&bad, &itself);
+        let outcome = unpack(&machine, &itself, "x:1");
+        assert!(outcome.findings.is_empty(), "{}", outcome.messages());
+        assert_eq!(names(&machine), ["a", "b", "c", "d"]);
+    }
+}
+
+#[test]
+fn a_mirror_that_dies_in_the_middle_of_a_layer_is_taken_over_where_it_was() {
+    let layout = layout();
+    let itself = registry(layout.path(), Manners::default());
+    let served = registry(layout.path(), Manners { cut: Some(100_000), ..Manners::default() });
+    let target = served.address();
+    // It serves the documents and the begin of each layer; whoever comes back for the rest is sent away.
+    let mirror = Server::new(move |received| match received.header("range") {
+        Some(_) => Answer::status(404),
+        None => Answer::redirect(format!("http://{target}{}", received.path)),
+    });
+    let machine = mirrored(&mirror, &itself);
+    let outcome = unpack(&machine, &itself, "x:1");
+    assert!(outcome.findings.is_empty(), "{}", outcome.messages());
+    assert_eq!(names(&machine), ["a", "b", "c", "d"]);
+    let log = requests(&itself);
+    assert!(log.iter().all(|line| line.ends_with("bytes=100000-")), "{log:#?}");
+    assert_eq!(log.len(), 4);
+}
+
+#[test]
+fn when_neither_mirror_nor_registry_serve_it_both_are_told_of() {
+    let missing = || Server::new(|_| Answer::status(404));
+    let (mirror, itself) = (missing(), missing());
+    let machine = mirrored(&mirror, &itself);
+    let messages = unpack(&machine, &itself, "x:1").messages();
+    let mirror = mirror.address();
+    let expected =
+        format!("the registry does not have it; and of its mirrors, {mirror}: the registry does not have it");
+    assert!(messages.contains(&expected), "{messages}");
+}
