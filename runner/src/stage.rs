@@ -3,7 +3,7 @@
 use crate::boot::{self, Parameters};
 use crate::executor::execute;
 use crate::planner::{Plan, plan};
-use crate::report::{Report, StepReport, Texts};
+use crate::report::{Begun, Report, StepReport, Texts};
 use crate::sentinels;
 use crate::source::{Loaded, Place, Source, defaults, load};
 use cosette_plugins::System;
@@ -11,7 +11,6 @@ use cosette_plugins::facts::Facts;
 use cosette_schema::{Diagnostic, Document, Findings, Origin, Severity, parse, parse_dot_notation};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
 
 /// Documents with their findings, and the texts that findings may point into.
 pub struct Documents {
@@ -22,7 +21,7 @@ pub struct Documents {
     /// The texts.
     pub texts: Texts,
     /// When the first was to be read.
-    begun: Instant,
+    begun: Begun,
 }
 
 /// Steps in order with everything that was found on the way to them.
@@ -38,7 +37,7 @@ pub struct Prepared {
     /// The number of documents that were read.
     pub sources: usize,
     /// When the first was to be read: the stage began then.
-    begun: Instant,
+    begun: Begun,
     /// Whose sentinels are left before anything else, if the stage begins a boot.
     boot: Option<Parameters>,
 }
@@ -46,7 +45,7 @@ pub struct Prepared {
 /// None yet.
 impl Default for Documents {
     fn default() -> Self {
-        Self { documents: Vec::new(), findings: Vec::new(), texts: Texts::default(), begun: Instant::now() }
+        Self { documents: Vec::new(), findings: Vec::new(), texts: Texts::default(), begun: Begun::now() }
     }
 }
 
@@ -142,7 +141,7 @@ impl Prepared {
     /// Everything that `run STAGE` runs: the default directories of the root and what `cos.setup=` names on
     /// the kernel command line, then the dot notation of the kernel command line (elemental's order).
     pub fn defaults(stage: &str, also: &[Source], sys: &System) -> Self {
-        let begun = Instant::now();
+        let begun = Begun::now();
         let mut findings = Vec::new();
         let cmdline = kernel_command_line(sys, &mut findings);
         let mut sources = defaults(sys);
@@ -170,6 +169,7 @@ impl Prepared {
 
     /// Runs the steps and gives each report to `observe`, then returns the whole.
     pub fn execute(self, sys: &System, mut observe: impl FnMut(&StepReport)) -> Report {
+        let programs = sys.time_of_programs();
         let mut report = Report::new(&self.stage, sys, &self.findings);
         let mut tell = |step: StepReport| {
             observe(&step);
@@ -184,7 +184,7 @@ impl Prepared {
             findings.error(None, format!("{error:#}"));
             report.add_findings(&findings.into_vec());
         }
-        report.ended(self.begun.elapsed(), sys.time_of_programs());
+        report.ended(self.begun, sys.time_of_programs() - programs);
         report
     }
 }

@@ -18,7 +18,7 @@ struct Blame<'a> {
     duration_ms: f64,
     /// How long of that programs were waited for: the rest is cosette's own time.
     programs_ms: f64,
-    /// How long cosette itself had a processor, from its start on: in the rest of its time it waited.
+    /// How long cosette itself had a processor: in the rest of its time it waited.
     processor_ms: f64,
     /// The slowest first.
     steps: Vec<Share<'a>>,

@@ -13,7 +13,7 @@ pub mod plan;
 mod volume;
 
 use crate::boot::{Check, ORIGIN, Parameters};
-use crate::report::{Outcome, Report, StepReport};
+use crate::report::{Begun, Outcome, Report, StepReport};
 use anyhow::{Context as _, Result};
 use cosette_plugins::System;
 use cosette_plugins::system::Mounted;
@@ -23,7 +23,6 @@ use mounting::Mounting;
 use plan::{Mount, Plan, Root, What};
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
 
 /// The name under which the report is kept beside those of the stages.
 pub const STAGE: &str = "mount";
@@ -76,7 +75,7 @@ pub fn mount(
     request: &Request,
     mut observe: impl FnMut(&StepReport),
 ) -> Report {
-    let begun = Instant::now();
+    let begun = Begun::now();
     let mut report = Report::new(STAGE, sys, &request.findings);
     let mut tell = |step: StepReport| {
         observe(&step);
@@ -98,7 +97,7 @@ pub fn mount(
     if synced.is_err() {
         tell(step("changes reach the disk", synced));
     }
-    report.ended(begun.elapsed(), sys.time_of_programs());
+    report.ended(begun, sys.time_of_programs());
     report
 }
 

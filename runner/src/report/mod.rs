@@ -22,7 +22,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What came of a stage.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -41,8 +41,8 @@ pub struct Report {
     pub duration_ms: f64,
     /// How long of that programs were waited for, such as those of `commands` and `if`.
     pub programs_ms: f64,
-    /// The processor time of this process, from its start on, without that of programs. What else it took, it waited:
-    /// for disks, or for a processor.
+    /// The processor time of this process meanwhile, without that of programs. What else it took, it waited: for disks,
+    /// or for a processor.
     #[serde(default)]
     pub processor_ms: f64,
     /// The numbers.
@@ -259,12 +259,25 @@ impl Outcome {
     }
 }
 
+/// When a stage began: an operation runs several in one process.
+#[derive(Clone, Copy)]
+pub struct Begun {
+    at: Instant,
+    processor: Duration,
+}
+
+impl Begun {
+    /// It begins now.
+    pub fn now() -> Self {
+        Self { at: Instant::now(), processor: processor_time() }
+    }
+}
+
 /// The processor time that this process has had.
-fn processor_time() -> Option<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+fn processor_time() -> Duration {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Duration::ZERO };
     let parts = [usage.user_time(), usage.system_time()];
-    let microseconds = parts.iter().map(|part| part.num_microseconds()).sum::<i64>();
-    u64::try_from(microseconds).ok().map(Duration::from_micros)
+    Duration::from_micros(parts.iter().map(|part| part.num_microseconds().unsigned_abs()).sum())
 }
 
 impl Report {
@@ -285,11 +298,11 @@ impl Report {
         }
     }
 
-    /// Sets how long the stage took, with the processor time of this process, and how long of that programs were waited for.
-    pub fn ended(&mut self, duration: Duration, programs: Duration) {
-        self.duration_ms = milliseconds(duration);
+    /// Sets how long the stage took, and how long of that programs were waited for.
+    pub fn ended(&mut self, begun: Begun, programs: Duration) {
+        self.duration_ms = milliseconds(begun.at.elapsed());
         self.programs_ms = milliseconds(programs);
-        self.processor_ms = processor_time().map_or(0.0, milliseconds);
+        self.processor_ms = milliseconds(processor_time().saturating_sub(begun.processor));
     }
 
     /// Adds findings that belong to no step.
