@@ -1,7 +1,7 @@
 //! From the bytes of a layer to its archive: decompressed and verified on a thread of its own.
 
 use super::pieces::{self, PIECE, Pieces, Sender};
-use super::{Blob, Digest};
+use super::{Blob, Digest, Reason};
 use crate::system::stop;
 use flate2::bufread::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
@@ -61,12 +61,10 @@ fn is_zstd(begin: &[u8]) -> bool {
 /// Says that it is the compression that is broken, unless the bytes already were.
 fn broken(compression: &str, error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => {
-            io::Error::new(error.kind(), format!("the {compression} stream breaks off"))
-        }
+        io::ErrorKind::UnexpectedEof => Reason::Content.io(format!("the {compression} stream breaks off")),
         io::ErrorKind::InvalidInput | io::ErrorKind::Other if error.get_ref().is_none() => error,
         io::ErrorKind::InvalidInput => {
-            io::Error::new(error.kind(), format!("the {compression} stream is broken: {error}"))
+            Reason::Content.io(format!("the {compression} stream is broken: {error}"))
         }
         _ => error,
     }

@@ -177,6 +177,10 @@ impl fmt::Display for Running {
 /// Keeps other operations out for as long as it lives. One that runs already is an error at once.
 pub fn lock(sys: &System) -> Result<Lock> {
     let locked = sys.lock_at_once(LOCK);
+    if locked.is_ok() {
+        // What one that was killed said last.
+        Running::forget(sys);
+    }
     locked
         .map_err(|error| match (error.downcast_ref::<Held>(), Running::find(sys)) {
             (Some(_), Ok(Some(running))) => anyhow!("{running}; wait until it has ended"),

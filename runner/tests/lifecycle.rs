@@ -1,0 +1,16 @@
+//! The life of a machine, by the binary: a real disk with the partitions of cOS, upgraded, killed at every failpoint,
+//! interrupted at random, with full partitions, rolled back and made anew.
+
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests look at the machine from outside")]
+
+#[path = "lifecycle/machine.rs"]
+mod machine;
+
+#[path = "lifecycle/failpoints.rs"]
+mod failpoints;
+#[path = "lifecycle/faults.rs"]
+mod faults;
+#[path = "lifecycle/recover.rs"]
+mod recover;
+#[path = "lifecycle/upgrade.rs"]
+mod upgrade;

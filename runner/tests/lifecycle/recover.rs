@@ -1,0 +1,76 @@
+//! The systems made anew.
+
+use crate::machine::Machine;
+
+fn with_recovery() -> Option<Machine> {
+    let machine = Machine::new()?;
+    machine.run(0, &["upgrade", "--recovery", &machine.source("recovery")]);
+    machine.run(0, &["upgrade", &machine.source("one")]);
+    machine.shell("echo secret > $ROOT/usr/local/kept; echo 'name: x' > $ROOT/oem/90.yaml");
+    Some(machine)
+}
+
+#[test]
+fn the_recovery_system_makes_both_systems_anew_without_a_network_and_keeps_the_rest() {
+    let Some(mut machine) = with_recovery() else { return };
+    machine.run(12, &["recover"]);
+    machine.boot("recovery");
+    let before = machine.traces();
+    assert!(
+        machine.run(0, &["recover", "--dry-run"]).contains("file:/run/initramfs/cos-state/cOS/recovery.img")
+    );
+    machine.run(0, &["recover"]);
+    let names = machine.versions().map(Option::unwrap_or_default);
+    assert_eq!(names, ["recovery", "recovery", "recovery"]);
+    assert_eq!(machine.traces(), before);
+    for system in ["active", "passive"] {
+        let (found, known) = machine.digests(system);
+        assert_eq!(found, known);
+    }
+    machine.boot("active");
+    machine.shell("test -e $ROOT/usr/local/kept && test -e $ROOT/oem/90.yaml");
+}
+
+#[test]
+fn what_is_to_be_wiped_is_empty_afterwards_and_mounted_as_before() {
+    let Some(mut machine) = with_recovery() else { return };
+    machine.boot("recovery");
+    let before = machine.traces();
+    machine.run(0, &["reset", "--reset-persistent", "--reset-oem"]);
+    assert_eq!(machine.traces(), before);
+    machine.shell("test ! -e $ROOT/oem/90.yaml && touch $ROOT/oem/new");
+    machine.boot("active");
+    assert_eq!(
+        machine
+            .shell("ls $ROOT/usr/local $ROOT/oem | grep -v lost+found | sort | tr '\\n' ' '")
+            .matches("kept")
+            .count(),
+        0
+    );
+    machine.shell("test -e $ROOT/oem/new");
+    // What is in use is not wiped, and that is said.
+    machine.boot("recovery");
+    let mut user = machine.shell_in_background("exec 3>$ROOT/oem/used; sleep 100");
+    machine.shell("for i in $(seq 100); do test -e $ROOT/oem/used && exit 0; sleep 0.1; done; exit 1");
+    let error = machine.run(27, &["reset", "--reset-oem"]);
+    assert!(error.contains("cannot wipe COS_OEM") && error.contains("in use"), "{error}");
+    user.kill().unwrap();
+    user.wait().unwrap();
+    machine.shell("test -e $ROOT/oem/new");
+}
+
+#[test]
+fn called_as_elemental_it_has_the_options_and_the_exit_statuses_of_that() {
+    let Some(mut machine) = with_recovery() else { return };
+    let elemental = |arguments: &[&str]| machine.elemental(arguments);
+    assert_eq!(elemental(&["state"]).0, 0);
+    assert_eq!(elemental(&["upgrade", "--system", "oci-layout:/layouts/none"]).0, 18);
+    assert_eq!(elemental(&["reset"]).0, 54);
+    let two = machine.source("two");
+    let (status, text) = machine.elemental(&["upgrade", "--recovery", "--system", &two]);
+    assert_eq!(status, 0, "{text}");
+    let names = machine.versions().map(Option::unwrap_or_default);
+    assert_eq!((&*names[0], &*names[2]), ("two", "two"));
+    machine.boot("recovery");
+    assert_eq!(machine.elemental(&["reset", "--reset-persistent"]).0, 0);
+}
