@@ -41,6 +41,8 @@ pub struct Deployment<'s> {
     pub operation: &'static str,
     /// Where a finished image is a source, whether it is unpacked and built anew, so that hooks see it.
     pub unpacks_images: bool,
+    /// What is known of the system whose image is the source: where that came from, this does.
+    pub origin: Option<Slot>,
     /// What is not as it should be.
     pub warnings: Vec<String>,
     built: Option<Built>,
@@ -114,6 +116,7 @@ impl<'s> Deployment<'s> {
             hooks,
             operation,
             unpacks_images: false,
+            origin: None,
             warnings: Vec::new(),
             built: None,
         }
@@ -235,8 +238,13 @@ impl<'s> Deployment<'s> {
     pub fn record(&self) -> Result<Slot> {
         let built = self.built.as_ref().context("there is no image")?;
         let mut slot = Slot::default();
-        slot.source = Some(self.resolved.source().to_string());
-        slot.digest = self.resolved.digest.as_ref().map(ToString::to_string);
+        if let Some(origin) = self.origin.as_ref().filter(|origin| origin.source.is_some()) {
+            slot.source.clone_from(&origin.source);
+            slot.digest.clone_from(&origin.digest);
+        } else {
+            slot.source = Some(self.resolved.source().to_string());
+            slot.digest = self.resolved.digest.as_ref().map(ToString::to_string);
+        }
         slot.image = Some(built.digest.to_string());
         slot.file_system = Some(built.file_system.to_string());
         slot.bytes = Some(built.bytes);

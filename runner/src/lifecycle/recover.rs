@@ -77,6 +77,9 @@ pub fn recover<'s>(
     let hooks = hooks(config, request.lenient);
     let mut new = Deployment::new(session, Booted::Active, resolved, image, hooks, Name::Recover.as_str());
     new.unpacks_images = true;
+    if request.source.is_none() && config.recover.system.is_none() {
+        new.origin = new.session.systems.known.recovery.clone();
+    }
     let mut recovery = Recovery { new, mounts, persistent };
     let operation = steps(&recovery, wiped);
     outcome.steps = operation.steps().iter().map(|step| Planned::new(step.name, &step.detail)).collect();

@@ -27,6 +27,8 @@ fn the_recovery_system_makes_both_systems_anew_without_a_network_and_keeps_the_r
         let (found, known) = machine.digests(system);
         assert_eq!(found, known);
     }
+    let state = machine.run(0, &["state"]);
+    assert_eq!(state.matches("oci-layout:/layouts/recovery").count(), 3, "{state}");
     machine.boot("active");
     machine.shell("test -e $ROOT/usr/local/kept && test -e $ROOT/oem/90.yaml");
 }
