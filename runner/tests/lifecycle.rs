@@ -1,7 +1,12 @@
 //! The life of a machine, by the binary: a real disk with the partitions of cOS, upgraded, killed at every failpoint,
 //! interrupted at random, with full partitions, rolled back and made anew.
 
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests look at the machine from outside")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "tests look at the machine from outside"
+)]
 
 #[path = "lifecycle/machine.rs"]
 mod machine;
