@@ -166,7 +166,7 @@ impl<'s> Deployment<'s> {
             return Ok(());
         }
         let (sys, tree) = (self.sys(), self.tree()?);
-        self.directory()?;
+        let directory = self.directory()?;
         sys.create_dir(self.session.systems.work(self.slot)?, Some(0o700), None)?;
         let warnings = match self.resolved.source() {
             Source::File(path) => {
@@ -178,7 +178,10 @@ impl<'s> Deployment<'s> {
                 unpack().with_context(|| path.display().to_string()).class(Class::Source)?;
                 Vec::new()
             }
-            _ => acquire(sys, &self.resolved, &tree, progress)?,
+            _ => {
+                let mut watch = space::Watch::new(sys, &directory, self.image.file_system, progress)?;
+                acquire(sys, &self.resolved, &tree, &mut watch)?
+            }
         };
         self.warnings.extend(warnings);
         failpoint(sys)

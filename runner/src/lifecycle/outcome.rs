@@ -1,8 +1,9 @@
 //! What came of an operation, for people and as JSON.
 
-use super::operation::Name;
+use super::operation::{Event, Name};
 use super::state::Slot;
 use crate::boot::Booted;
+use anyhow::Result;
 use serde::Serialize;
 
 /// What came of an operation.
@@ -62,6 +63,22 @@ impl Outcome {
             warnings: Vec::new(),
             nothing_to_do: false,
             dry_run,
+        }
+    }
+
+    /// The outcome of steps that ended so, with warnings. Of an operation that failed they are told at once.
+    pub(super) fn after(
+        self,
+        ended: Result<()>,
+        warnings: Vec<String>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Self> {
+        match ended {
+            Ok(()) => Ok(Self { warnings, ..self }),
+            Err(error) => {
+                warnings.iter().for_each(|warning| tell(Event::Warning(warning)));
+                Err(error)
+            }
         }
     }
 

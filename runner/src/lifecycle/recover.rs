@@ -93,14 +93,7 @@ pub fn recover<'s>(
     }
     outcome.record = recovery.new.session.systems.known.active.clone();
     let warnings = recovery.new.end();
-    if let Err(error) = ended {
-        for warning in &warnings {
-            tell(Event::Warning(warning));
-        }
-        return Err(error);
-    }
-    outcome.warnings = warnings;
-    Ok(outcome)
+    outcome.after(ended, warnings, tell)
 }
 
 /// What was said; in the recovery system, without anything said, its image.

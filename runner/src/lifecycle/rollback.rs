@@ -44,14 +44,7 @@ pub fn rollback(sys: &System, request: &Request, tell: &mut dyn FnMut(Event<'_>)
         outcome.record = session.systems.known.active.clone();
     }
     let warnings = session.end();
-    if let Err(error) = ended {
-        for warning in &warnings {
-            tell(Event::Warning(warning));
-        }
-        return Err(error);
-    }
-    outcome.warnings = warnings;
-    Ok(outcome)
+    outcome.after(ended, warnings, tell)
 }
 
 fn once<'s>(slot: Booted) -> Operation<'static, Session<'s>> {

@@ -96,14 +96,7 @@ pub fn upgrade(
     }
     outcome.record = deployment.session.systems.known.slot(slot).cloned();
     let warnings = deployment.end();
-    if let Err(error) = ended {
-        for warning in &warnings {
-            tell(Event::Warning(warning));
-        }
-        return Err(error);
-    }
-    outcome.warnings = warnings;
-    Ok(outcome)
+    outcome.after(ended, warnings, tell)
 }
 
 /// Whether the system that is there may stay: it is there, and has not been given up.
