@@ -1,4 +1,4 @@
-//! The binary end to end: help texts, exit statuses, reports and JSON, as sessions in `tests/cmd` and the README.
+//! The binary end to end: help texts, exit statuses, reports and JSON, as sessions in `tests/cmd`, and the picture of the README.
 //!
 //! A session is Markdown with ```` ```console ```` blocks; `TRYCMD=overwrite cargo test --test command_line` writes
 //! what is printed into those of `tests/cmd`, to be read before it is believed. A session begins with a copy of the
@@ -9,28 +9,55 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 #[test]
 fn the_sessions_print_what_they_show() {
     trycmd::TestCases::new().case("tests/cmd/*.md");
 }
 
-/// The README shows real times, which are others each time.
+/// The README shows a terminal; `UPDATE_DOCS=1` paints it anew.
 #[test]
-fn the_session_of_the_readme_is_a_real_one() {
+fn the_terminal_of_the_readme_is_a_real_one() {
     let directory = tempfile::tempdir().unwrap();
-    let readme = fs::read_to_string("../README.md").unwrap();
-    let session: Vec<String> = readme.lines().map(without_time).collect();
-    fs::write(directory.path().join("readme.md"), session.join("\n") + "\n").unwrap();
-    for end in ["in", "out"] {
-        copy(format!("tests/readme.{end}").as_ref(), &directory.path().join(format!("readme.{end}")));
+    copy("tests/readme".as_ref(), &directory.path().join("readme"));
+    let mut session = String::new();
+    for arguments in [
+        "check oem",
+        "--root tree plan -s boot oem",
+        "--root tree apply -s boot oem",
+        "--root tree apply -s boot oem",
+    ] {
+        let cosette = Command::new(env!("CARGO_BIN_EXE_cosette"))
+            .args(["--color", "always"])
+            .args(arguments.split(' '))
+            .current_dir(directory.path().join("readme"))
+            .output()
+            .unwrap();
+        session += &format!("\x1b[1;32m$\x1b[0m cosette {arguments}\n");
+        for bytes in [cosette.stderr, cosette.stdout] {
+            session.extend(String::from_utf8(bytes).unwrap().lines().map(|line| without_time(line) + "\n"));
+        }
+        session += "\n";
     }
-    trycmd::TestCases::new().case(directory.path().join("readme.md").display().to_string());
+    let greeting = fs::read_to_string(directory.path().join("readme/tree/etc/motd")).unwrap();
+    assert_eq!(greeting, "Welcome to Example Linux 4\n");
+    let picture = anstyle_svg::Term::new().render_svg(&session);
+    let path = Path::new("../docs/terminal.svg");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(path, picture).unwrap();
+    } else {
+        assert!(
+            fs::read_to_string(path).ok() == Some(picture),
+            "not current: UPDATE_DOCS=1 cargo test -p cosette --test command_line terminal\n{session}"
+        );
+    }
 }
 
+/// Times are others each time: the picture has that of a quiet machine.
 fn without_time(line: &str) -> String {
-    match (line.rsplit_once(" in "), line.ends_with(" ms")) {
-        (Some((before, _)), true) => format!("{before} in [..] ms"),
+    match (line.rsplit_once(" in "), line.trim_end_matches("\x1b[0m").ends_with(" ms")) {
+        (Some((before, _)), true) => format!("{before} in 0.4 ms"),
         _ => line.to_owned(),
     }
 }

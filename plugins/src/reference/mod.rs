@@ -83,25 +83,6 @@ fn the_reference_is_current() {
 }
 
 #[test]
-fn every_link_of_the_book_leads_to_a_file() {
-    let mut pages = pages_below(&repository().join("docs"));
-    pages.extend(
-        ["README.md", "units/oem/README.md", "testdata/README.md"].map(|page| repository().join(page)),
-    );
-    let mut broken = Vec::new();
-    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
-        let text = fs::read_to_string(page).unwrap();
-        let targets = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next());
-        for target in targets.filter(|target| !target.is_empty() && !target.contains("://")) {
-            if !page.parent().unwrap().join(target).exists() {
-                broken.push(format!("{}: {target}", page.display()));
-            }
-        }
-    }
-    assert!(broken.is_empty(), "{broken:#?}");
-}
-
-#[test]
 fn every_key_of_every_map_has_a_doc_comment() {
     fn look(place: &str, shape: &Shape, missing: &mut Vec<String>) {
         match shape {
