@@ -3,6 +3,7 @@
 //! Everything is fetched, built, read back and on the disk before the first name changes.
 
 use super::acquire::acquire;
+use super::boot_loader::Branding;
 use super::config::Config;
 use super::failure::{Class, Classify as _};
 use super::hooks::Hooks;
@@ -43,9 +44,12 @@ pub struct Deployment<'s> {
     pub unpacks_images: bool,
     /// What is known of the system whose image is the source: where that came from, this does.
     pub origin: Option<Slot>,
+    /// What the boot menu calls it, where its tree does not say that.
+    pub title: Option<String>,
     /// What is not as it should be.
     pub warnings: Vec<String>,
     built: Option<Built>,
+    branding: Option<Branding>,
 }
 
 /// Finds out what a source leads to. Nothing is changed and nothing is fetched but documents.
@@ -117,8 +121,10 @@ impl<'s> Deployment<'s> {
             operation,
             unpacks_images: false,
             origin: None,
+            title: None,
             warnings: Vec::new(),
             built: None,
+            branding: None,
         }
     }
 
@@ -134,6 +140,11 @@ impl<'s> Deployment<'s> {
     /// Whether there is a tree, in which hooks can run.
     pub fn has_tree(&self) -> bool {
         self.unpacks_images || !matches!(self.resolved.source(), Source::File(_))
+    }
+
+    /// The digest that the image which is the source must have, where that is known.
+    pub fn known_image(&self) -> Option<&str> {
+        self.origin.as_ref()?.image.as_deref()
     }
 
     /// What a person is told of the source.
@@ -228,7 +239,11 @@ impl<'s> Deployment<'s> {
         let mut tell = |_| ();
         let built = match (self.resolved.source(), self.has_tree()) {
             (Source::File(path), false) => image_file::adopt(sys, path, &to, &mut tell)?,
-            _ => image_file::build(sys, &self.tree()?, &self.image, &to, &mut tell)?,
+            _ => {
+                let tree = self.tree()?;
+                self.branding = Branding::read(&sys.reroot(&tree)?, self.title.as_deref())?;
+                image_file::build(sys, &tree, &self.image, &to, &mut tell)?
+            }
         };
         self.warnings.extend(built.warnings.iter().cloned());
         self.built = Some(built);
@@ -253,6 +268,7 @@ impl<'s> Deployment<'s> {
         slot.bytes = Some(built.bytes);
         slot.date = Some(now(self.sys()));
         slot.from = Some(self.operation.to_owned());
+        slot.title = self.branding.as_ref().map(|branding| branding.title.clone());
         Ok(slot)
     }
 

@@ -230,14 +230,10 @@ impl Parts<'_> {
 
     fn boot_loader(&mut self) -> Result<()> {
         let tree = self.tree_system()?;
-        let of = tree.as_ref().unwrap_or(self.sys);
-        let mut os_release = of.read("/etc/os-release")?;
-        if os_release.is_none() {
-            os_release = of.read("/usr/lib/os-release")?;
-        }
-        // A finished image is not looked into: what this machine is called says nothing of it.
-        let os_release = os_release.filter(|_| tree.is_some()).unwrap_or_default();
-        let branding = Branding::of(&os_release, self.spec.title.as_deref());
+        let title = self.spec.title.as_deref();
+        // A finished image is not looked into.
+        let branding = tree.as_ref().map(|tree| Branding::read(tree, title)).transpose()?.flatten();
+        let branding = branding.unwrap_or_else(|| Branding::of(b"", title));
         self.made.images = Some(Images::make(tree.as_ref(), self.sys, ESP, &branding.vendor)?);
         self.made.branding = Some(branding);
         Ok(())
@@ -285,6 +281,7 @@ impl Parts<'_> {
         slot.bytes = Some(built.bytes);
         slot.date = Some(state::now(self.sys));
         slot.from = Some(name.to_string());
+        slot.title = self.made.branding.as_ref().map(|branding| branding.title.clone());
         slot
     }
 

@@ -128,12 +128,14 @@ pub struct Shown {
     date: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
 }
 
 impl Shown {
     /// Of what is known.
     pub fn of(slot: &Slot) -> Self {
-        let Slot { source, digest, image, file_system, bytes, date, from, .. } = slot.clone();
-        Self { source, digest, image, file_system, bytes, date, from }
+        let Slot { source, digest, image, file_system, bytes, date, from, title, .. } = slot.clone();
+        Self { source, digest, image, file_system, bytes, date, from, title }
     }
 }

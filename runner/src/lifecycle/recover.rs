@@ -14,6 +14,7 @@ use crate::sentinels;
 use anyhow::{Context as _, Result, anyhow};
 use cosette_plugins::System;
 use cosette_plugins::disk::{Labelled, make_file_system};
+use cosette_plugins::image::Source;
 use cosette_plugins::system::{Mode, PrivateMounts};
 use std::path::PathBuf;
 
@@ -46,7 +47,8 @@ pub fn recover<'s>(
     mounts: Option<&'s PrivateMounts>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Outcome> {
-    let source = source(sys, request, config)?;
+    let said = request.source.as_ref().or(config.recover.system.as_ref());
+    let source = said.map_or_else(|| own_image(sys), |said| Ok(said.clone()))?;
     let mut session = if request.dry_run { Session::look(sys)? } else { Session::begin(sys)? };
     let (resolved, warnings) = resolve(sys, &source, config)?;
     for warning in &warnings {
@@ -77,7 +79,8 @@ pub fn recover<'s>(
     let hooks = hooks(config, request.lenient);
     let mut new = Deployment::new(session, Booted::Active, resolved, image, hooks, Name::Recover.as_str());
     new.unpacks_images = true;
-    if request.source.is_none() && config.recover.system.is_none() {
+    new.title.clone_from(&config.grub_entry_name);
+    if said.is_none() {
         new.origin = new.session.systems.known.recovery.clone();
     }
     let mut recovery = Recovery { new, mounts, persistent };
@@ -96,11 +99,8 @@ pub fn recover<'s>(
     outcome.after(ended, warnings, tell)
 }
 
-/// What was said; in the recovery system, without anything said, its image.
-fn source(sys: &System, request: &Request, config: &Config) -> Result<String> {
-    if let Some(source) = request.source.as_ref().or(config.recover.system.as_ref()) {
-        return Ok(source.clone());
-    }
+/// The image of the recovery system that runs.
+fn own_image(sys: &System) -> Result<String> {
     if sentinels::booted(sys) != Some(Booted::Recovery) {
         return Err(anyhow!(
             "the recovery system does not run: boot it (`cosette rollback --to recovery --once`), or name a source with --from"
@@ -124,8 +124,16 @@ fn source(sys: &System, request: &Request, config: &Config) -> Result<String> {
 fn steps<'s>(recovery: &Recovery<'s>, wiped: Vec<Labelled>) -> Operation<'s, Recovery<'s>> {
     let new = &recovery.new;
     let image = format!("{}, read back and compared", new.image.file_system);
-    let mut operation = Operation::new(Name::Recover)
-        .step("before-reset", "hooks on the machine", |on: &mut Recovery<'s>| on.new.hook("before-reset"))
+    let mut operation = Operation::new(Name::Recover).step(
+        "before-reset",
+        "hooks on the machine",
+        |on: &mut Recovery<'s>| on.new.hook("before-reset"),
+    );
+    if new.known_image().is_some() {
+        let detail = "the image of the recovery system is the one that was put there";
+        operation = operation.step("verify", detail, |on: &mut Recovery<'s>| on.verify());
+    }
+    operation = operation
         .step("space", "enough room on the partition", |on: &mut Recovery<'s>| on.new.check_space())
         .step("fetch", new.shown_source(), |on: &mut Recovery<'s>| on.new.fetch(&mut ()))
         .step("after-reset-chroot", "hooks in the new system", |on: &mut Recovery<'s>| {
@@ -156,6 +164,21 @@ fn steps<'s>(recovery: &Recovery<'s>, wiped: Vec<Labelled>) -> Operation<'s, Rec
 }
 
 impl Recovery<'_> {
+    /// Fails if the image of the recovery system is not the one that was put there.
+    fn verify(&self) -> Result<()> {
+        let (Source::File(path), Some(known)) = (self.new.resolved.source(), self.new.known_image()) else {
+            return Ok(());
+        };
+        if self.new.session.systems.digest(path)? != known {
+            return Err(anyhow!(
+                "{} is damaged, or somebody replaced it: its digest is not that of state.yaml; name a source with --from",
+                path.display()
+            ))
+            .class(Class::Digest);
+        }
+        Ok(())
+    }
+
     /// Gives a partition a new, empty file system, and looks whether it has.
     fn wipe(&self, partition: &Labelled) -> Result<()> {
         let sys = self.new.session.sys;

@@ -55,6 +55,8 @@ record! {
         pub date: Option<String>,
         /// By which operation.
         pub from: Option<String> as "from" | "fromAction",
+        /// What the boot menu calls it.
+        pub title: Option<String>,
         /// Elemental: whether it is the one in use.
         active: bool,
     }
@@ -224,6 +226,7 @@ impl Slot {
             ("file-system", &self.file_system),
             ("date", &self.date),
             ("from", &self.from),
+            ("title", &self.title),
         ];
         for (key, value) in words {
             if let Some(value) = value {
@@ -262,6 +265,7 @@ mod tests {
             bytes: Some(7),
             date: Some("2026-01-02T03:04:05Z".to_owned()),
             from: Some("upgrade".to_owned()),
+            title: Some("Fleet 'OS'".to_owned()),
             active: false,
         }
     }

@@ -236,8 +236,20 @@ impl<'s> Systems<'s> {
             failpoint(systems.sys)
         };
         complete(self).class(Class::Switch)?;
+        if Booted::named(&pending.slot) != Some(Booted::Recovery) {
+            self.entitle(&pending.new)?;
+        }
         self.known.pending = None;
         self.save()
+    }
+
+    /// Has the boot menu say what the active system is called.
+    fn entitle(&mut self, active: &Slot) -> Result<()> {
+        let Some(title) = &active.title else { return Ok(()) };
+        let mut environment = self.environment().unwrap_or_default();
+        let before = environment.clone();
+        environment.set_title(title);
+        if environment == before { Ok(()) } else { self.tell(|environment| environment.set_title(title)) }
     }
 
     /// Makes the passive system a copy of the active one.

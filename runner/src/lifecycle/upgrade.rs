@@ -84,6 +84,7 @@ pub fn upgrade(
     let image = image_spec(slot, config)?;
     let hooks = hooks(config, request.lenient);
     let mut deployment = Deployment::new(session, slot, resolved, image, hooks, request.name().as_str());
+    deployment.title.clone_from(&config.grub_entry_name);
     let operation = steps(&deployment, request.name());
     outcome.steps = operation.steps().iter().map(|step| Planned::new(step.name, &step.detail)).collect();
     if request.dry_run {

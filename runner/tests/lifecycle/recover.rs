@@ -34,6 +34,24 @@ fn the_recovery_system_makes_both_systems_anew_without_a_network_and_keeps_the_r
 }
 
 #[test]
+fn a_recovery_system_that_is_not_what_was_put_there_is_not_used() {
+    let Some(mut machine) = with_recovery() else { return };
+    machine.boot("recovery");
+    machine.shell(
+        "cd $ROOT/run/initramfs/cos-state && mount -o remount,rw . && printf x | dd of=cOS/recovery.img bs=1 seek=1000000 \
+         conv=notrunc status=none && mount -o remount,ro .",
+    );
+    let before = machine.traces();
+    let error = machine.run(17, &["recover", "--reset-oem"]);
+    assert!(error.contains("recovery.img is damaged, or somebody replaced it"), "{error}");
+    assert_eq!(machine.traces(), before);
+    machine.shell("test -e $ROOT/oem/90.yaml");
+    machine.run(0, &["recover", "--from", &machine.source("two")]);
+    let names = machine.versions().map(Option::unwrap_or_default);
+    assert_eq!((&*names[0], &*names[1]), ("two", "two"));
+}
+
+#[test]
 fn what_is_to_be_wiped_is_empty_afterwards_and_mounted_as_before() {
     let Some(mut machine) = with_recovery() else { return };
     machine.boot("recovery");

@@ -69,6 +69,32 @@ fn hooks_run_on_the_machine_and_in_the_new_system_and_one_that_fails_changes_not
 }
 
 #[test]
+fn the_boot_menu_calls_the_active_system_what_that_calls_itself() {
+    let Some(machine) = Machine::new() else { return };
+    let named = |version: &str, name: &str| {
+        let text = format!("VERSION={version}\nNAME=Linux\nGRUB_ENTRY_NAME='{name}'\n");
+        machine.source_with(version, &[("etc/os-release", &text)])
+    };
+    let title = || {
+        let environment = machine.shell("cat $ROOT/run/initramfs/cos-state/grub_oem_env");
+        environment
+            .lines()
+            .find_map(|line| Some(line.strip_prefix("default_menu_entry=")?.to_owned()))
+            .unwrap()
+    };
+    machine.run(0, &["upgrade", &named("one", "Fleet 1")]);
+    assert_eq!(title(), "Fleet 1");
+    machine.run(0, &["state", "--good"]);
+    machine.run(0, &["upgrade", "--system", &named("two", "Fleet 2")]);
+    assert_eq!(title(), "Fleet 2");
+    machine.run(0, &["upgrade", "--recovery", &named("three", "Mender")]);
+    assert_eq!(title(), "Fleet 2");
+    machine.run(0, &["rollback"]);
+    assert_eq!(title(), "Fleet 1");
+    machine.run(2, &["upgrade", "--system", "a", "b"]);
+}
+
+#[test]
 fn a_second_upgrade_is_refused_at_once_and_the_state_can_be_asked_meanwhile() {
     let Some(machine) = Machine::new() else { return };
     machine.run(0, &["upgrade", &machine.source("one")]);

@@ -1,5 +1,7 @@
 //! What the boot loader calls a system.
 
+use anyhow::Result;
+use cosette_plugins::System;
 use cosette_plugins::env_file::EnvFile;
 
 /// The longest title, in bytes: it stands in the first sector of the environment block, also if all of it is escaped.
@@ -15,6 +17,16 @@ pub struct Branding {
 }
 
 impl Branding {
+    /// Looks into the tree of a system; nothing if that does not say what it is.
+    pub fn read(tree: &System, otherwise: Option<&str>) -> Result<Option<Self>> {
+        for path in ["/etc/os-release", "/usr/lib/os-release"] {
+            if let Some(os_release) = tree.read(path)? {
+                return Ok(Some(Self::of(&os_release, otherwise)));
+            }
+        }
+        Ok(None)
+    }
+
     /// Reads an os-release. `otherwise` is the title of one without a `GRUB_ENTRY_NAME`.
     pub fn of(os_release: &[u8], otherwise: Option<&str>) -> Self {
         let (variables, _) = EnvFile::parse(os_release);
