@@ -4,7 +4,9 @@ mod elemental;
 mod lifecycle;
 mod yip;
 
-pub use lifecycle::{Build, BuildDisk, Install, NewSystem, Recover, Rollback, State, Then, To, Upgrade};
+pub use lifecycle::{
+    Build, BuildDisk, Install, NewSystem, Recover, Rollback, Source, State, Then, To, Upgrade,
+};
 
 use crate::init::Part;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};

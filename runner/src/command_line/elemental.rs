@@ -227,14 +227,14 @@ impl Elemental {
                 ..
             } => {
                 overrides = shared.over();
-                let from = NewSystem { system: shared.source(), recovery_system, cloud_init };
+                let from = NewSystem { system: shared.source().into(), recovery_system, cloud_init };
                 let then = shared.then();
                 Command::Install(Install { device, from, no_format, force, disable_boot_entry, then })
             }
             ElementalCommand::Upgrade { shared, recovery, .. } => {
                 overrides = shared.over();
                 Command::Upgrade(Upgrade {
-                    source: shared.source(),
+                    source: shared.source().into(),
                     also_recovery: recovery,
                     then: shared.then(),
                     ..Upgrade::default()
@@ -243,7 +243,7 @@ impl Elemental {
             ElementalCommand::UpgradeRecovery { recovery_system, shared } => {
                 overrides = shared.over();
                 Command::Upgrade(Upgrade {
-                    source: recovery_system.or_else(|| shared.source()),
+                    source: recovery_system.or_else(|| shared.source()).into(),
                     recovery: true,
                     then: shared.then(),
                     ..Upgrade::default()
@@ -296,7 +296,7 @@ mod tests {
         assert!(options.elemental && install.force && !install.no_format);
         assert_eq!(install.device.as_deref(), Some(Path::new("/dev/vda")));
         assert_eq!(install.from.cloud_init, ["a.yaml", "b.yaml"]);
-        assert_eq!(install.from.system.as_deref(), Some("oci:x/y:1"));
+        assert_eq!(install.from.system.said().map(String::as_str), Some("oci:x/y:1"));
     }
 
     #[test]

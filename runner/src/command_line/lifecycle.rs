@@ -3,14 +3,39 @@
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
+/// Where a system comes from. It may be said in two ways, but once.
+#[derive(Debug, Default, Args)]
+pub struct Source {
+    /// Where the system comes from: registry.example/os:tag, oci-layout:, oci-archive:, dir: or file:
+    ///
+    /// If it is left out, what is configured: `system` of the command in /etc/cosette/config.yaml, or, for an upgrade,
+    /// UPGRADE_IMAGE in /etc/cos-upgrade-image.
+    #[arg(value_name = "SOURCE")]
+    source: Option<String>,
+    /// The same
+    #[arg(long, value_name = "SOURCE", conflicts_with = "source")]
+    system: Option<String>,
+}
+
+impl Source {
+    /// What was said.
+    pub fn said(&self) -> Option<&String> {
+        self.source.as_ref().or(self.system.as_ref())
+    }
+}
+
+impl From<Option<String>> for Source {
+    fn from(source: Option<String>) -> Self {
+        Self { source, system: None }
+    }
+}
+
 /// Where a new system comes from.
 #[derive(Debug, Default, Args)]
 pub struct NewSystem {
-    /// Where the system comes from: registry.example/os:tag, oci-layout:, oci-archive:, dir: or file:
-    ///
-    /// If it is left out, what is configured: `install: {system: …}` in /etc/cosette/config.yaml.
-    #[arg(long, value_name = "SOURCE")]
-    pub system: Option<String>,
+    #[command(flatten)]
+    /// The system.
+    pub system: Source,
     /// Where the recovery system comes from; the same system if it is left out
     #[arg(long, value_name = "SOURCE")]
     pub recovery_system: Option<String>,
@@ -83,12 +108,9 @@ fn size(text: &str) -> Result<u64, String> {
 /// Arguments of `upgrade`.
 #[derive(Debug, Default, Args)]
 pub struct Upgrade {
-    /// Where the system comes from: registry.example/os:tag, oci-layout:, oci-archive:, dir: or file:
-    ///
-    /// If it is left out, what is configured: UPGRADE_IMAGE in /etc/cos-upgrade-image, or `upgrade: {system: …}` in
-    /// /etc/cosette/config.yaml.
-    #[arg(value_name = "SOURCE")]
-    pub source: Option<String>,
+    #[command(flatten)]
+    /// Where the system comes from.
+    pub source: Source,
     /// Replace the recovery system instead
     #[arg(long)]
     pub recovery: bool,
@@ -107,7 +129,7 @@ pub struct Upgrade {
 #[derive(Debug, Default, Args)]
 pub struct Recover {
     /// Where the system comes from, as for `upgrade`; the recovery system if it is left out
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, visible_alias = "system", value_name = "SOURCE")]
     pub from: Option<String>,
     /// Wipe the persistent data (COS_PERSISTENT)
     #[arg(long)]
@@ -175,6 +197,8 @@ pub struct Then {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Command;
+    use super::super::tests::read;
     use super::*;
 
     #[test]
@@ -191,6 +215,28 @@ mod tests {
         }
         for text in ["", "0", "GiB", "8GB", "-1GiB", "1.5GiB", "99999999TiB", "8 KiB"] {
             assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_said_by_its_place_or_by_its_name_and_not_by_both() {
+        for line in ["cosette upgrade oci:x:1", "cosette upgrade --system oci:x:1"] {
+            let Command::Upgrade(upgrade) = read(line).unwrap().command else { panic!() };
+            assert_eq!(upgrade.source.said().map(String::as_str), Some("oci:x:1"), "{line}");
+        }
+        for line in ["cosette install /dev/vda oci:x:1", "cosette install --system oci:x:1 /dev/vda"] {
+            let Command::Install(install) = read(line).unwrap().command else { panic!() };
+            assert_eq!(install.from.system.said().map(String::as_str), Some("oci:x:1"), "{line}");
+            assert_eq!(install.device, Some("/dev/vda".into()));
+        }
+        let twice = [
+            "upgrade --system a b",
+            "install /dev/vda --system a b",
+            "build disk --size 8 disk.raw --system a b",
+            "recover --from a --system b",
+        ];
+        for line in twice {
+            assert_eq!(read(&format!("cosette {line}")).unwrap_err().exit_code(), 2, "{line}");
         }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn build_disk(options: &Options, arguments: &BuildDisk) -> Result<u8>
 
 fn spec(options: &Options, sys: &System, config: &Config, from: &NewSystem) -> Result<Spec> {
     let live = || sys.exists(LIVE).unwrap_or(false).then(|| format!("dir:{LIVE}"));
-    let system = from.system.clone().or_else(|| config.install.system.clone()).or_else(live);
+    let system = from.system.said().cloned().or_else(|| config.install.system.clone()).or_else(live);
     let system =
         system.context("name the source of the system: --system SOURCE").class(Class::Configuration)?;
     let recovery = from.recovery_system.as_ref().or(config.install.recovery_system.uri.as_ref());

@@ -23,7 +23,7 @@ pub(super) fn upgrade(options: &Options, arguments: &Upgrade) -> Result<u8> {
     let name = if arguments.recovery { Name::UpgradeRecovery } else { Name::Upgrade };
     run(options, name, &arguments.then, |sys, config, _| {
         let mut request = upgrade::Request {
-            source: arguments.source.clone(),
+            source: arguments.source.said().cloned(),
             recovery: arguments.recovery,
             force: arguments.force,
             dry_run: arguments.then.dry_run,
