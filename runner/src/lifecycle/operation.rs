@@ -2,7 +2,7 @@
 //!
 //! A dry run prints the list. Between any two steps a signal ends the operation, and so does, in tests, a failpoint.
 //! While one runs, `/run/cosette/operation` says how far it is, for `cosette state` and `cosette status`; its lock keeps
-//! others out.
+//! others out. An operation that concerns no machine, as the making of an image, is not told of there.
 
 use super::failure::{Class, Classify as _};
 use crate::report::store::DIRECTORY;
@@ -11,6 +11,7 @@ use cosette_plugins::System;
 use cosette_plugins::system::{File, Held, Lock, stop};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 
 /// Where the running operation is told of. It is no report of a stage.
 const RUNNING: &str = "operation";
@@ -50,6 +51,11 @@ impl Name {
             Self::Rollback => "rollback",
             Self::State => "state",
         }
+    }
+
+    /// Whether it is one of those of which a machine has one at a time.
+    fn is_of_machine(self) -> bool {
+        self != Self::BuildDisk
     }
 }
 
@@ -116,17 +122,22 @@ impl<'a, T> Operation<'a, T> {
         let of = self.steps.len();
         let mut running =
             Running { operation: self.name, process: std::process::id(), step: String::new(), number: 0, of };
+        let is_of_machine = self.name.is_of_machine();
         let ended = self.steps.into_iter().enumerate().try_for_each(|(index, step)| {
             stop::check().map_err(anyhow::Error::from).class(Class::Interrupted)?;
             failpoint(sys)?;
             running.number = index + 1;
             step.name.clone_into(&mut running.step);
-            running.save(sys);
+            if is_of_machine {
+                running.save(sys);
+            }
             tell(Event::Step(index + 1, of, step.name, &step.detail));
             (step.run)(on).with_context(|| format!("{}: {}", self.name, step.name))
         });
         let ended = ended.and_then(|()| failpoint(sys));
-        Running::forget(sys);
+        if is_of_machine {
+            Running::forget(sys);
+        }
         ended
     }
 }
@@ -147,19 +158,29 @@ pub struct Running {
 }
 
 impl Running {
-    /// The operation that runs now, if one does. The lock is asked: what one has left that was killed does not count.
+    /// The operation that runs now, if one does. What one has left that was killed does not count: the lock is asked, or,
+    /// by those who may not do that, whether its process is there.
     pub fn find(sys: &System) -> Result<Option<Self>> {
-        if sys.lock_holder(LOCK)?.is_none() {
+        let holder = sys.lock_holder(LOCK);
+        if let Ok(None) = holder {
             return Ok(None);
         }
         let told = sys.read(format!("{DIRECTORY}/{RUNNING}"))?;
-        Ok(told.and_then(|told| serde_json::from_slice(&told).ok()))
+        let told: Option<Self> = told.and_then(|told| serde_json::from_slice(&told).ok());
+        if holder.is_ok() {
+            return Ok(told);
+        }
+        let is_there = |process: u32| {
+            let found = sys.host().kernel_file(&PathBuf::from(format!("/proc/{process}/stat")));
+            matches!(found, Ok(Some(_)))
+        };
+        Ok(told.filter(|told| is_there(told.process)))
     }
 
     fn save(&self, sys: &System) {
         let told = serde_json::to_vec(self).unwrap_or_default();
-        // Nothing depends on it but what is shown.
-        let _ = sys.write(File::new(format!("{DIRECTORY}/{RUNNING}"), told).mode(0o600));
+        // Nothing depends on it but what is shown, to everybody.
+        let _ = sys.write(File::new(format!("{DIRECTORY}/{RUNNING}"), told).mode(0o644));
     }
 
     fn forget(sys: &System) {
@@ -250,6 +271,19 @@ mod tests {
         assert_eq!(format!("{:#}", error.unwrap_err()), "upgrade: two: no");
         assert_eq!((done, told), (vec!["one"], vec!["1/3 one".to_owned(), "2/3 two".to_owned()]));
         assert!(!sys.exists("/run/cosette/operation").unwrap());
+    }
+
+    #[test]
+    fn the_making_of_an_image_says_nothing_of_the_machine() {
+        let machine = Machine::new("-- /run/cosette/operation\nof another one\n");
+        let sys = machine.system(Mode::Apply);
+        let told = || sys.read_text("/run/cosette/operation").unwrap().unwrap();
+        let operation = Operation::new(Name::BuildDisk).step("one", "the first", |_| {
+            assert_eq!(told(), "of another one\n");
+            Ok(())
+        });
+        operation.run(&sys, &mut (), &mut |_| ()).unwrap();
+        assert_eq!(told(), "of another one\n");
     }
 
     #[test]

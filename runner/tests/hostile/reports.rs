@@ -88,8 +88,12 @@ fn status_shows_what_failed_first() {
     assert!(stages.ends_with(&["rootfs", "boot", "fs"]), "in the order in which they ran: {lines:#?}");
     let json = machine.cosette(&["--json", "status"]);
     let reports: Value = serde_json::from_str(&json.stdout).unwrap();
-    let results: Vec<_> =
-        reports.as_array().unwrap().iter().map(|report| report["result"].as_str().unwrap()).collect();
+    let results: Vec<_> = reports["reports"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|report| report["result"].as_str().unwrap())
+        .collect();
     assert_eq!((json.status, results), (Some(1), vec!["applied", "applied", "failed"]));
 }
 

@@ -109,8 +109,20 @@ fn a_second_upgrade_is_refused_at_once_and_the_state_can_be_asked_meanwhile() {
     let state = machine.run(0, &["state"]);
     assert!(state.contains("running   upgrade is running") && state.contains("before-upgrade"), "{state}");
     assert!(machine.state().contains(r#""running":{"operation":"upgrade""#));
+    assert!(machine.run(0, &["status"]).contains("\nupgrade is running (process "));
+    assert!(machine.run(0, &["--json", "status"]).contains(r#""running":{"operation":"upgrade""#));
+    let nobody = |arguments: &str| {
+        let binary = env!("CARGO_BIN_EXE_cosette");
+        machine.shell(&format!(
+            "setpriv --reuid 65534 --regid 65534 --clear-groups {binary} --root $ROOT {arguments}"
+        ))
+    };
+    assert!(nobody("status").contains("\nupgrade is running (process "));
+    assert!(nobody("state").contains("running   upgrade is running"));
     assert!(first.wait().unwrap().success());
     assert_eq!(versions(&machine)[0], "two");
+    assert!(nobody("state").contains("active"));
+    assert!(!machine.run(0, &["status"]).contains("is running"));
 }
 
 #[test]
