@@ -1,5 +1,6 @@
 //! `cosette upgrade`, `recover` and `rollback`, and what the commands of a system's life share.
 
+use super::meter::Meter;
 use super::{print_json, status_of};
 use crate::boot::Booted;
 use crate::command_line::{Options, Recover, Rollback, Then, To, Upgrade};
@@ -13,6 +14,7 @@ use crate::lifecycle::{recover, rollback, upgrade};
 use crate::report::plain;
 use anyhow::{Error, Result, anyhow};
 use cosette_plugins::System;
+use cosette_plugins::image::Progress as _;
 use cosette_plugins::system::{Command, Mode, PrivateMounts, private_mounts};
 use cosette_schema::Severity;
 use serde_json::json;
@@ -134,14 +136,22 @@ impl Options {
 
     /// Tells of steps as they begin.
     pub(super) fn telling(&self) -> impl FnMut(Event<'_>) + use<> {
-        let (quiet, json) = (self.quiet, self.json);
+        let is_told = !self.quiet && !self.json;
+        let mut meter = None;
         move |event| {
+            if let Event::Fetched(done, all) = event {
+                if is_told {
+                    meter.get_or_insert_with(Meter::new).advanced(done, all);
+                }
+                return;
+            }
+            // Its line makes room for this one.
+            meter = None;
             // A reader that has gone away must not stop an operation.
             let _ = match event {
-                Event::Step(number, of, name, detail) if !quiet && !json => {
+                Event::Step(number, of, name, detail) if is_told => {
                     writeln!(stdout(), "[{number}/{of}] {name}: {detail}")
                 }
-                Event::Progress(text) if !quiet && !json => writeln!(stdout(), "      {text}"),
                 Event::Warning(text) => writeln!(stderr(), "warning: {text}"),
                 _ => Ok(()),
             };

@@ -5,6 +5,7 @@ mod check;
 mod init;
 mod install;
 mod lifecycle;
+mod meter;
 mod mount;
 mod plan;
 mod pull;

@@ -1,9 +1,10 @@
 //! `cosette pull`: the files of an image of containers, verified, into a directory.
 
+use super::meter::Meter;
 use super::{Machine, print_json, status_of};
 use crate::command_line::{Options, Pull};
 use crate::lifecycle::{exit_status, failure};
-use crate::report::{Transfer, plural, size, transfer};
+use crate::report::{plural, size};
 use anyhow::{Error, Result};
 use cosette_plugins::System;
 use cosette_plugins::image::{
@@ -11,7 +12,7 @@ use cosette_plugins::image::{
 };
 use cosette_plugins::system::Mode;
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Write, stderr, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 /// What elemental ends with when it cannot unpack an image.
@@ -65,9 +66,10 @@ fn dry_run(options: &Options, sys: &System, request: &Request, directory: &Path)
 }
 
 fn pull_into(options: &Options, sys: &System, request: &Request, directory: &Path) -> Result<(), Failure> {
-    let mut watch = Watch::new(options);
+    let is_told = !options.quiet && !options.json;
+    let mut watch = Watch { options, meter: is_told.then(Meter::new) };
     let pulled = unpack(sys, request, &Policy::load(sys)?, directory, &mut watch);
-    watch.clear();
+    drop(watch);
     let Unpacked { resolved, changed, warnings } = pulled?;
     for warning in &warnings {
         let _ = writeln!(stderr(), "warning: {warning}");
@@ -85,33 +87,10 @@ fn pull_into(options: &Options, sys: &System, request: &Request, directory: &Pat
     Ok(())
 }
 
-/// Tells of the progress on standard error: in one line on a terminal, else in a line now and then.
+/// Tells what is pulled, and of the progress.
 struct Watch<'a> {
     options: &'a Options,
-    terminal: bool,
-    transfer: Transfer<'a>,
-}
-
-impl<'a> Watch<'a> {
-    fn new(options: &'a Options) -> Self {
-        let (terminal, quiet) = (stderr().is_terminal(), options.quiet || options.json);
-        let tell = move |line: &str| {
-            let _ = match (quiet, terminal) {
-                (true, _) => Ok(()),
-                (_, true) => write!(stderr(), "\r\x1b[K{line}"),
-                (_, false) => writeln!(stderr(), "{line}"),
-            };
-        };
-        let every = if terminal { transfer::OFTEN } else { transfer::SELDOM };
-        Self { options, terminal: terminal && !quiet, transfer: Transfer::new(every, tell) }
-    }
-
-    /// Leaves an empty line for what comes.
-    fn clear(&self) {
-        if self.terminal {
-            let _ = write!(stderr(), "\r\x1b[K");
-        }
-    }
+    meter: Option<Meter>,
 }
 
 impl Progress for Watch<'_> {
@@ -123,7 +102,9 @@ impl Progress for Watch<'_> {
     }
 
     fn advanced(&mut self, done: u64, all: u64) {
-        self.transfer.advanced(done, all);
+        if let Some(meter) = &mut self.meter {
+            meter.advanced(done, all);
+        }
     }
 }
 

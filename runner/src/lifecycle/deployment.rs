@@ -102,6 +102,16 @@ pub fn hooks(config: &Config, lenient: bool) -> Hooks {
     Hooks { also, lenient: config.strict.map_or(lenient, |strict| !strict) }
 }
 
+/// What a person is told of a source.
+pub fn shown_source(resolved: &Resolved) -> String {
+    let source = resolved.source();
+    match (&resolved.digest, resolved.size) {
+        (Some(digest), size) => format!("{source} ({digest}, {})", space::shown(size)),
+        (None, 0) => source.to_string(),
+        (None, size) => format!("{source} ({})", space::shown(size)),
+    }
+}
+
 impl<'s> Deployment<'s> {
     /// A system that becomes one of the machine.
     pub fn new(
@@ -149,12 +159,7 @@ impl<'s> Deployment<'s> {
 
     /// What a person is told of the source.
     pub fn shown_source(&self) -> String {
-        let source = self.resolved.source();
-        match (&self.resolved.digest, self.resolved.size) {
-            (Some(digest), size) => format!("{source} ({digest}, {})", space::shown(size)),
-            (None, 0) => source.to_string(),
-            (None, size) => format!("{source} ({})", space::shown(size)),
-        }
+        shown_source(&self.resolved)
     }
 
     /// Fails if a partition has not the room.

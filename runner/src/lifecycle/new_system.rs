@@ -5,18 +5,18 @@ use super::acquire::acquire;
 use super::boot_loader::{self, Branding, Environment, images::Images};
 use super::cloud_init;
 use super::config::Config;
-use super::deployment;
+use super::deployment::{self, shown_source};
 use super::failure::{Class, Classify as _};
 use super::hooks::Hooks;
 use super::image_file::{self, Built, FileSystem, ImageSpec};
-use super::operation::{Name, Operation};
+use super::operation::{Fetching, Name, Operation};
 use super::outcome::{Outcome, Planned};
 use super::state::{self, Slot, State};
 use crate::boot::Booted;
 use crate::source::{Loaded, Place};
 use anyhow::{Context as _, Result};
 use cosette_plugins::System;
-use cosette_plugins::image::{Resolved, Source};
+use cosette_plugins::image::{Progress, Resolved, Source};
 use cosette_plugins::system::File;
 use std::path::{Path, PathBuf};
 
@@ -164,7 +164,7 @@ pub fn steps<'a, T: NewSystem>(
     hooks: HookNames,
 ) -> Operation<'a, T> {
     let of_recovery = match &spec.recovery {
-        Some(other) => format!("the image of {}", other.source()),
+        Some(other) => format!("the image of {}", shown_source(other)),
         None => "a copy of the system".to_owned(),
     };
     operation
@@ -173,7 +173,9 @@ pub fn steps<'a, T: NewSystem>(
             made.warnings.extend(spec.hooks.run(sys, hooks.before)?);
             Ok(())
         })
-        .step("system", spec.system.source().to_string(), |on| on.parts().acquire())
+        .telling_step("system", shown_source(&spec.system), |on, tell| {
+            on.parts().acquire(&mut Fetching(tell))
+        })
         .step("documents", format!("{} for /oem", spec.documents.len()), |on| {
             let Parts { sys, spec, at, .. } = on.parts();
             cloud_init::place(sys, &at.oem, &spec.documents)
@@ -190,7 +192,7 @@ pub fn steps<'a, T: NewSystem>(
             parts.made.state.set(Booted::Passive, slot);
             Ok(())
         })
-        .step("recovery", of_recovery, move |on| on.parts().recovery(name))
+        .telling_step("recovery", of_recovery, move |on, tell| on.parts().recovery(name, &mut Fetching(tell)))
         .step("state", "what is where, and the environment of GRUB", |on| on.parts().finish())
 }
 
@@ -217,13 +219,13 @@ impl Parts<'_> {
         }
     }
 
-    fn acquire(&mut self) -> Result<()> {
+    fn acquire(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let work = self.at.state.join(WORK);
         self.sys.remove_tree(&work)?;
         self.sys.create_dir(self.at.state.join(IMAGES), Some(0o755), None)?;
         self.sys.create_dir(&work, Some(0o700), None)?;
         if !matches!(self.spec.system.source(), Source::File(_)) {
-            self.made.warnings.extend(acquire(self.sys, &self.spec.system, &self.tree(), &mut ())?);
+            self.made.warnings.extend(acquire(self.sys, &self.spec.system, &self.tree(), progress)?);
         }
         Ok(())
     }
@@ -292,7 +294,7 @@ impl Parts<'_> {
         Ok(())
     }
 
-    fn recovery(&mut self, name: Name) -> Result<()> {
+    fn recovery(&mut self, name: Name, progress: &mut dyn Progress) -> Result<()> {
         let directory = self.at.recovery.join(IMAGES);
         self.sys.create_dir(&directory, Some(0o755), None)?;
         let to = directory.join("recovery.img");
@@ -313,7 +315,7 @@ impl Parts<'_> {
                 self.sys.remove_tree(&work)?;
                 self.sys.create_dir(&work, Some(0o700), None)?;
                 let tree = self.at.recovery.join(TREE);
-                self.made.warnings.extend(acquire(self.sys, resolved, &tree, &mut ())?);
+                self.made.warnings.extend(acquire(self.sys, resolved, &tree, progress)?);
                 let built = image_file::build(self.sys, &tree, image, &to, &mut |_| ())?;
                 self.sys.remove_tree(&work)?;
                 built

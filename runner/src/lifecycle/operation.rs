@@ -8,6 +8,7 @@ use super::failure::{Class, Classify as _};
 use crate::report::store::DIRECTORY;
 use anyhow::{Context as _, Result, anyhow};
 use cosette_plugins::System;
+use cosette_plugins::image::Progress;
 use cosette_plugins::system::{File, Held, Lock, stop};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -70,14 +71,26 @@ impl fmt::Display for Name {
 pub enum Event<'a> {
     /// A step begins: its number from 1, of how many, its name and what it does.
     Step(usize, usize, &'a str, &'a str),
-    /// What a step says of its progress.
-    Progress(&'a str),
+    /// A step fetches something: so many bytes of all are here.
+    Fetched(u64, u64),
     /// Something is not as it should be, but that is no reason to fail.
     Warning(&'a str),
 }
 
+/// Whoever is told.
+pub type Tell<'t> = dyn FnMut(Event<'_>) + 't;
+
+/// The progress of a transfer within a step.
+pub struct Fetching<'t, 'u>(pub &'t mut Tell<'u>);
+
+impl Progress for Fetching<'_, '_> {
+    fn advanced(&mut self, done: u64, all: u64) {
+        (self.0)(Event::Fetched(done, all));
+    }
+}
+
 /// What a step does.
-type Act<'a, T> = Box<dyn FnOnce(&mut T) -> Result<()> + 'a>;
+type Act<'a, T> = Box<dyn FnOnce(&mut T, &mut Tell<'_>) -> Result<()> + 'a>;
 
 /// One step.
 pub struct Step<'a, T> {
@@ -102,10 +115,20 @@ impl<'a, T> Operation<'a, T> {
 
     /// Adds a step.
     pub fn step(
-        mut self,
+        self,
         name: &'static str,
         detail: impl Into<String>,
         run: impl FnOnce(&mut T) -> Result<()> + 'a,
+    ) -> Self {
+        self.telling_step(name, detail, |on, _| run(on))
+    }
+
+    /// Adds a step that tells how far it is.
+    pub fn telling_step(
+        mut self,
+        name: &'static str,
+        detail: impl Into<String>,
+        run: impl FnOnce(&mut T, &mut Tell<'_>) -> Result<()> + 'a,
     ) -> Self {
         self.steps.push(Step { name, detail: detail.into(), run: Box::new(run) });
         self
@@ -118,7 +141,7 @@ impl<'a, T> Operation<'a, T> {
 
     /// Takes the steps one after another, up to the first that fails. To clean up is the business of whoever made the
     /// `T`: of its `Drop`, or of what follows.
-    pub fn run(self, sys: &System, on: &mut T, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    pub fn run(self, sys: &System, on: &mut T, tell: &mut Tell<'_>) -> Result<()> {
         let of = self.steps.len();
         let mut running =
             Running { operation: self.name, process: std::process::id(), step: String::new(), number: 0, of };
@@ -132,7 +155,7 @@ impl<'a, T> Operation<'a, T> {
                 running.save(sys);
             }
             tell(Event::Step(index + 1, of, step.name, &step.detail));
-            (step.run)(on).with_context(|| format!("{}: {}", self.name, step.name))
+            (step.run)(on, tell).with_context(|| format!("{}: {}", self.name, step.name))
         });
         let ended = ended.and_then(|()| failpoint(sys));
         if is_of_machine {
@@ -271,6 +294,23 @@ mod tests {
         assert_eq!(format!("{:#}", error.unwrap_err()), "upgrade: two: no");
         assert_eq!((done, told), (vec!["one"], vec!["1/3 one".to_owned(), "2/3 two".to_owned()]));
         assert!(!sys.exists("/run/cosette/operation").unwrap());
+    }
+
+    #[test]
+    fn a_step_that_fetches_tells_how_far_it_is() {
+        let machine = Machine::new("");
+        let operation = Operation::new(Name::Upgrade).telling_step("fetch", "all", |(), tell| {
+            (1..=3).for_each(|done| Fetching(tell).advanced(done, 3));
+            Ok(())
+        });
+        let mut told = Vec::new();
+        let mut tell = |event: Event<'_>| {
+            if let Event::Fetched(done, all) = event {
+                told.push((done, all));
+            }
+        };
+        operation.run(&machine.system(Mode::Apply), &mut (), &mut tell).unwrap();
+        assert_eq!(told, [(1, 3), (2, 3), (3, 3)]);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use super::config::Config;
 use super::deployment::{Deployment, hooks, image_spec, resolve};
 use super::failure::{Class, Classify as _};
-use super::operation::{Event, Name, Operation, failpoint};
+use super::operation::{Event, Fetching, Name, Operation, failpoint};
 use super::outcome::{Outcome, Planned};
 use super::partitions::{BOOTED, OEM, PERSISTENT};
 use super::session::Session;
@@ -135,7 +135,9 @@ fn steps<'s>(recovery: &Recovery<'s>, wiped: Vec<Labelled>) -> Operation<'s, Rec
     }
     operation = operation
         .step("space", "enough room on the partition", |on: &mut Recovery<'s>| on.new.check_space())
-        .step("fetch", new.shown_source(), |on: &mut Recovery<'s>| on.new.fetch(&mut ()))
+        .telling_step("fetch", new.shown_source(), |on: &mut Recovery<'s>, tell| {
+            on.new.fetch(&mut Fetching(tell))
+        })
         .step("after-reset-chroot", "hooks in the new system", |on: &mut Recovery<'s>| {
             let persistent = on.persistent.clone();
             on.new.hook_in_tree("after-reset-chroot", &persistent)

@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::deployment::{Deployment, hooks, image_spec, refuse_running_recovery, resolve};
 use super::failure::{Class, Classify as _};
-use super::operation::{Event, Name, Operation};
+use super::operation::{Event, Fetching, Name, Operation};
 use super::outcome::{Outcome, Planned};
 use super::session::Session;
 use super::state::Slot;
@@ -121,11 +121,9 @@ fn steps<'s>(deployment: &Deployment<'s>, name: Name) -> Operation<'static, Depl
             new.hook("before-upgrade")
         });
     }
-    operation = operation.step("space", "enough room on the partition", Deployment::check_space).step(
-        "fetch",
-        source,
-        |new: &mut Deployment<'_>| new.fetch(&mut ()),
-    );
+    operation = operation
+        .step("space", "enough room on the partition", Deployment::check_space)
+        .telling_step("fetch", source, |new: &mut Deployment<'_>, tell| new.fetch(&mut Fetching(tell)));
     if has_hooks {
         operation = operation
             .step("after-upgrade-chroot", "hooks in the new system", |new: &mut Deployment<'_>| {
