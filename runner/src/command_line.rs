@@ -229,7 +229,7 @@ impl CommandLine {
             }),
             Some("yip") => Yip::try_parse_from(arguments).map(Yip::translate),
             Some("cos-setup") => CosSetup::try_parse_from(arguments).map(CosSetup::translate),
-            Some("elemental") => Elemental::try_parse_from(arguments).map(Elemental::translate),
+            Some("elemental") => Elemental::try_parse_from(arguments).and_then(Elemental::translate),
             _ => {
                 let usage = |name| {
                     format!(

@@ -1,10 +1,12 @@
 //! The arguments of elemental.
 
+use super::lifecycle::size;
 use super::{
-    Apply, Command, CommandLine, Install, Mount, NewSystem, Options, Overrides, Pull, Recover, Run, State,
-    Then, Upgrade, options,
+    Apply, Build, BuildDisk, Command, CommandLine, Install, Mount, NewSystem, Options, Overrides, Pull,
+    Recover, Run, State, Then, Upgrade, options,
 };
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgAction, Args, CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Runs stages, by the arguments of elemental.
@@ -123,9 +125,43 @@ enum ElementalCommand {
         /// Wipe the documents of this machine
         #[arg(long)]
         reset_oem: bool,
+        /// Documents for /oem
+        #[arg(short, long, value_delimiter = ',', value_name = "SOURCE")]
+        cloud_init: Vec<String>,
         /// Accepted: no entry of the firmware is changed
         #[arg(long)]
         disable_boot_entry: bool,
+    },
+    /// Build the image of a disk: NAME.raw in the directory
+    BuildDisk {
+        /// Where the system comes from, as with --system
+        #[arg(value_name = "IMAGE", conflicts_with_all = ["system", "docker_image", "directory"])]
+        image: Option<String>,
+        /// The name of the image, without its ending
+        #[arg(short, long, default_value = "elemental")]
+        name: String,
+        /// The directory
+        #[arg(short, long, value_name = "DIR", default_value = ".")]
+        output: PathBuf,
+        /// The size of the disk, in MiB or with a unit. What is not written to takes no room
+        #[arg(long, value_name = "SIZE", value_parser = size, default_value = "16GiB")]
+        size: u64,
+        /// Documents for /oem
+        #[arg(short, long, value_delimiter = ',', value_name = "SOURCE")]
+        cloud_init: Vec<String>,
+        /// The form of the image
+        #[arg(short = 't', long = "type", value_parser = ["raw"], default_value = "raw")]
+        _form: String,
+        /// Where the recovery system comes from
+        #[arg(long = "recovery-system.uri", value_name = "URI")]
+        recovery_system: Option<String>,
+        #[command(flatten)]
+        shared: ElementalShared,
+    },
+    /// Not done here: see `build-disk`
+    BuildIso {
+        #[arg(hide = true, num_args = 0.., allow_hyphen_values = true, trailing_var_arg = true)]
+        _arguments: Vec<String>,
     },
     /// Show the systems of this machine
     State,
@@ -213,7 +249,7 @@ impl ElementalShared {
 }
 
 impl Elemental {
-    pub(super) fn translate(self) -> CommandLine {
+    pub(super) fn translate(self) -> Result<CommandLine, clap::Error> {
         let mut overrides = Overrides::default();
         let command = match self.command {
             ElementalCommand::Install {
@@ -249,14 +285,38 @@ impl Elemental {
                     ..Upgrade::default()
                 })
             }
-            ElementalCommand::Reset { shared, reset_persistent, reset_oem, .. } => {
+            ElementalCommand::Reset { shared, reset_persistent, reset_oem, cloud_init, .. } => {
                 overrides = shared.over();
                 Command::Recover(Recover {
                     from: shared.source(),
                     reset_persistent,
                     reset_oem,
+                    cloud_init,
                     then: shared.then(),
                 })
+            }
+            ElementalCommand::BuildDisk {
+                image,
+                name,
+                output,
+                size,
+                cloud_init,
+                recovery_system,
+                shared,
+                ..
+            } => {
+                overrides = shared.over();
+                let system = image.or_else(|| shared.source()).into();
+                let from = NewSystem { system, recovery_system, cloud_init };
+                let to = output.join(format!("{name}.raw"));
+                Command::Build(Build::Disk(BuildDisk { to, size, from, dry_run: false }))
+            }
+            ElementalCommand::BuildIso { .. } => {
+                return Err(Elemental::command().error(
+                    ErrorKind::InvalidSubcommand,
+                    "there are no ISO images here: `cosette build disk` makes the image of a disk, which starts from a medium \
+                     that it is written to; there, `cosette install` puts the system on another disk",
+                ));
             }
             ElementalCommand::State => Command::State(State { as_yaml: true, ..State::default() }),
             ElementalCommand::RunStage { stage, cloud_init_paths, .. } => {
@@ -278,7 +338,7 @@ impl Elemental {
             }
         };
         let options = Options { elemental: true, overrides, ..options(self.debug, self.quiet) };
-        CommandLine { options, command }
+        Ok(CommandLine { options, command })
     }
 }
 
@@ -322,5 +382,34 @@ mod tests {
         let Command::Pull(pull) = read("elemental pull-image x /d").unwrap().command else { panic!() };
         assert!(pull.as_elemental && !pull.insecure && pull.platform.is_none());
         assert!(read("elemental pull-image --local x /d").is_err());
+    }
+
+    #[test]
+    fn elemental_builds_disks_and_no_iso_images() {
+        let line = "elemental build-disk -n fleet -o /out -c a.yaml,b.yaml --type raw oci:x:1";
+        let CommandLine { options, command } = read(line).unwrap();
+        let Command::Build(Build::Disk(build)) = command else { panic!() };
+        assert!(options.elemental);
+        assert_eq!((&*build.to, build.size), (Path::new("/out/fleet.raw"), 16 << 30));
+        assert_eq!(build.from.system.said().map(String::as_str), Some("oci:x:1"));
+        assert_eq!(build.from.cloud_init, ["a.yaml", "b.yaml"]);
+        for wrong in
+            ["-t azure oci:x:1", "--expandable oci:x:1", "--system oci:y:1 oci:x:1", "--date oci:x:1"]
+        {
+            assert_eq!(read(&format!("elemental build-disk {wrong}")).unwrap_err().exit_code(), 2, "{wrong}");
+        }
+        let error = read("elemental build-iso --label X -o /out dir:/x").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("cosette build disk"), "{error}");
+    }
+
+    #[test]
+    fn elemental_resets_with_new_documents() {
+        let Command::Recover(recover) = read("elemental reset --reset-oem -c a,b -c d").unwrap().command
+        else {
+            panic!()
+        };
+        assert!(recover.reset_oem && !recover.reset_persistent);
+        assert_eq!(recover.cloud_init, ["a", "b", "d"]);
     }
 }

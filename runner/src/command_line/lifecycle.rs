@@ -94,7 +94,7 @@ pub struct BuildDisk {
 }
 
 /// A size in bytes.
-fn size(text: &str) -> Result<u64, String> {
+pub(super) fn size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, u32); 7] =
         [("MiB", 20), ("GiB", 30), ("TiB", 40), ("M", 20), ("G", 30), ("T", 40), ("", 20)];
     let parsed = UNITS.iter().find_map(|(unit, shift)| Some((text.strip_suffix(unit)?, *shift)));
@@ -137,6 +137,9 @@ pub struct Recover {
     /// Wipe the documents of this machine (COS_OEM)
     #[arg(long)]
     pub reset_oem: bool,
+    /// A document for /oem, after that was wiped if it is: a file or a URL. In the order in which they are given
+    #[arg(short, long, value_name = "SOURCE")]
+    pub cloud_init: Vec<String>,
     #[command(flatten)]
     /// What follows.
     pub then: Then,

@@ -1,7 +1,7 @@
 //! `cosette upgrade`, `recover` and `rollback`, and what the commands of a system's life share.
 
 use super::meter::Meter;
-use super::{print_json, status_of};
+use super::{Machine, print_json, status_of};
 use crate::boot::Booted;
 use crate::command_line::{Options, Recover, Rollback, Then, To, Upgrade};
 use crate::lifecycle::config::Config;
@@ -10,7 +10,7 @@ use crate::lifecycle::failure::{Class, Classify as _, class_of};
 use crate::lifecycle::operation::{Event, Name};
 use crate::lifecycle::outcome::Outcome;
 use crate::lifecycle::upgrade::shown;
-use crate::lifecycle::{recover, rollback, upgrade};
+use crate::lifecycle::{cloud_init, recover, rollback, upgrade};
 use crate::report::plain;
 use anyhow::{Error, Result, anyhow};
 use cosette_plugins::System;
@@ -44,10 +44,20 @@ pub(super) fn upgrade(options: &Options, arguments: &Upgrade) -> Result<u8> {
 /// Makes the systems anew.
 pub(super) fn recover(options: &Options, arguments: &Recover) -> Result<u8> {
     run(options, Name::Recover, &arguments.then, |sys, config, mounts| {
+        let documents = match &arguments.cloud_init[..] {
+            [] => config.recover.cloud_init.as_deref().unwrap_or_default(),
+            given => given,
+        };
+        let machine = Machine::new()?;
+        let (documents, findings) = cloud_init::read(documents, &machine.place()).class(Class::Source)?;
+        for finding in findings {
+            let _ = writeln!(stderr(), "warning: {finding}");
+        }
         let request = recover::Request {
             source: arguments.from.clone(),
             persistent: arguments.reset_persistent || config.recover.reset_persistent.unwrap_or(false),
             oem: arguments.reset_oem || config.recover.reset_oem.unwrap_or(false),
+            documents,
             dry_run: arguments.then.dry_run,
             lenient: options.elemental,
         };

@@ -77,6 +77,7 @@ pub fn of_elemental(operation: Name, class: Class) -> u8 {
         (Class::Image | Class::ReadBack, _) => 76,
         (Class::Hook, Name::Install) => 51,
         (Class::Hook, Name::Recover) => 63,
+        (Class::Hook, Name::BuildDisk) => 80,
         (Class::Hook, _) => 38,
         (Class::Switch, _) => 40,
         (Class::BootLoader, Name::Install) => 49,

@@ -2,6 +2,7 @@
 //!
 //! The systems come first, and only when they are in their places is something wiped that was asked for.
 
+use super::cloud_init;
 use super::config::Config;
 use super::deployment::{Deployment, hooks, image_spec, resolve};
 use super::failure::{Class, Classify as _};
@@ -11,6 +12,7 @@ use super::partitions::{BOOTED, OEM, PERSISTENT};
 use super::session::Session;
 use crate::boot::Booted;
 use crate::sentinels;
+use crate::source::Loaded;
 use anyhow::{Context as _, Result, anyhow};
 use cosette_plugins::System;
 use cosette_plugins::disk::{Labelled, make_file_system};
@@ -26,6 +28,8 @@ pub struct Request {
     pub persistent: bool,
     /// Wipe the documents of the machine.
     pub oem: bool,
+    /// New documents for the machine.
+    pub documents: Vec<Loaded>,
     /// Only show what would be done.
     pub dry_run: bool,
     /// A hook that fails is only a warning, unless the configuration says otherwise.
@@ -64,6 +68,10 @@ pub fn recover<'s>(
             wiped.push(session.partitions.require(label)?.clone());
         }
     }
+    let oem = match &request.documents[..] {
+        [] => None,
+        _ => Some(session.partitions.require(OEM)?.clone()),
+    };
     // Hooks find the data of the machine where they are in the active system.
     let mut persistent = PathBuf::from("/usr/local");
     if let Some(found) = session.partitions.get(PERSISTENT)?
@@ -84,7 +92,7 @@ pub fn recover<'s>(
         new.origin = new.session.systems.known.recovery.clone();
     }
     let mut recovery = Recovery { new, mounts, persistent };
-    let operation = steps(&recovery, wiped);
+    let operation = steps(&recovery, wiped, oem.map(|oem| (oem, &request.documents[..])));
     outcome.steps = operation.steps().iter().map(|step| Planned::new(step.name, &step.detail)).collect();
     if request.dry_run {
         outcome.warnings = recovery.new.end();
@@ -121,7 +129,11 @@ fn own_image(sys: &System) -> Result<String> {
     .class(Class::Source)
 }
 
-fn steps<'s>(recovery: &Recovery<'s>, wiped: Vec<Labelled>) -> Operation<'s, Recovery<'s>> {
+fn steps<'a, 's: 'a>(
+    recovery: &Recovery<'s>,
+    wiped: Vec<Labelled>,
+    documents: Option<(Labelled, &'a [Loaded])>,
+) -> Operation<'a, Recovery<'s>> {
     let new = &recovery.new;
     let image = format!("{}, read back and compared", new.image.file_system);
     let mut operation = Operation::new(Name::Recover).step(
@@ -159,6 +171,11 @@ fn steps<'s>(recovery: &Recovery<'s>, wiped: Vec<Labelled>) -> Operation<'s, Rec
         let name = if partition.label == OEM { "wipe-oem" } else { "wipe-persistent" };
         let detail = format!("a new file system on {} ({})", partition.device.display(), partition.label);
         operation = operation.step(name, detail, move |on: &mut Recovery<'s>| on.wipe(&partition));
+    }
+    if let Some((oem, documents)) = documents {
+        let detail = format!("{} for /oem", documents.len());
+        operation =
+            operation.step("documents", detail, move |on: &mut Recovery<'s>| on.place(&oem, documents));
     }
     operation.step("post-reset", "hooks on the machine", |on: &mut Recovery<'s>| {
         on.new.hook("post-reset").context("the systems are made anew, but")
@@ -206,6 +223,14 @@ impl Recovery<'_> {
         wipe()
             .with_context(|| format!("cannot wipe {} ({})", partition.label, partition.device.display()))
             .class(Class::Wipe)
+    }
+
+    /// Has the machine have new documents, each as a whole.
+    fn place(&mut self, oem: &Labelled, documents: &[Loaded]) -> Result<()> {
+        let session = &mut self.new.session;
+        let point = session.mounts.write(oem)?;
+        cloud_init::place(session.sys, &point, documents)?;
+        failpoint(session.sys)
     }
 
     fn make_anew(&self, sys: &System, partition: &Labelled) -> Result<()> {

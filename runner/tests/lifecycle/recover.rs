@@ -80,6 +80,32 @@ fn what_is_to_be_wiped_is_empty_afterwards_and_mounted_as_before() {
 }
 
 #[test]
+fn new_documents_come_when_all_else_is_done() {
+    let Some(mut machine) = with_recovery() else { return };
+    machine.boot("recovery");
+    let before = machine.traces();
+    let document = std::env::temp_dir().join(format!("cosette-documents-{}.yaml", std::process::id()));
+    std::fs::write(&document, "name: new\n").unwrap();
+    let given = document.to_str().unwrap();
+    let oem = || {
+        machine.shell("cd $ROOT/oem; ls | grep -v lost+found; stat -c %a 90_custom.yaml; cat 90_custom.yaml")
+    };
+    assert!(
+        machine
+            .run(0, &["recover", "--dry-run", "--cloud-init", given])
+            .contains("  documents: 1 for /oem\n")
+    );
+    assert_eq!(machine.run(14, &["recover", "--cloud-init", "/none.yaml"]).matches("/none.yaml").count(), 1);
+    machine.run(0, &["recover", "--cloud-init", given]);
+    assert_eq!(oem(), "90.yaml\n90_custom.yaml\n600\nname: new\n");
+    std::fs::write(&document, "name: newer\n").unwrap();
+    machine.run(0, &["recover", "--reset-oem", "--cloud-init", given]);
+    assert_eq!(oem(), "90_custom.yaml\n600\nname: newer\n");
+    assert_eq!(machine.traces(), before);
+    std::fs::remove_file(&document).unwrap();
+}
+
+#[test]
 fn called_as_elemental_it_has_the_options_and_the_exit_statuses_of_that() {
     let Some(mut machine) = with_recovery() else { return };
     let elemental = |arguments: &[&str]| machine.elemental(arguments);
