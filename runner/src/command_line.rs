@@ -79,7 +79,10 @@ pub enum Command {
     /// Show what a stage would do, and do nothing
     Plan(Selection),
     /// Run a stage for real in a throw-away copy of this system, and show what it changed
-    Try(Selection),
+    ///
+    /// Commands run, files are written, units are enabled, all in memory. What cannot be tried, such as a module that would
+    /// be loaded, is said to be so.
+    Try(Try),
     /// Show everything that is wrong with the given sources
     Check(Sources),
     /// Print the JSON Schema of stage documents and cloud-configs, for editors
@@ -153,7 +156,7 @@ pub struct Apply {
     pub dotted: bool,
 }
 
-/// Arguments of `plan` and `try`.
+/// Arguments of `plan`.
 #[derive(Debug, Clone, Args)]
 pub struct Selection {
     /// The stage, when sources are given
@@ -162,6 +165,41 @@ pub struct Selection {
     /// The stage, which then runs from the default sources; or, with -s, the sources
     #[arg(required = true, value_name = "STAGE|SOURCE")]
     pub arguments: Vec<String>,
+}
+
+/// Arguments of `try`.
+#[derive(Debug, Args)]
+pub struct Try {
+    /// The stage, when sources are given; of several, one runs after the other
+    #[arg(short, long)]
+    pub stage: Vec<String>,
+    /// Run rootfs, initramfs, fs, boot and network, as a machine does when it starts
+    #[arg(long, conflicts_with = "stage")]
+    pub boot: bool,
+    /// Try it on this container image, not on this machine
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+    /// Keep what was written in a new directory, as a layer of an image
+    #[arg(long, value_name = "DIR")]
+    pub keep: Option<PathBuf>,
+    /// Open a shell in the result
+    #[arg(long)]
+    pub shell: bool,
+    /// The network that steps see
+    #[arg(long, value_name = "NETWORK", default_value = "host")]
+    pub network: Network,
+    /// The stage, which then runs from the default sources; or, with -s or --boot, the sources
+    #[arg(required_unless_present = "boot", value_name = "STAGE|SOURCE")]
+    pub arguments: Vec<String>,
+}
+
+/// The network of `try`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Network {
+    /// That of this machine.
+    Host,
+    /// None at all.
+    None,
 }
 
 /// Arguments of `mount`.
@@ -238,7 +276,10 @@ impl CommandLine {
                 };
                 let mut command = Self::command()
                     .mut_subcommand("plan", |command| command.override_usage(usage("plan")))
-                    .mut_subcommand("try", |command| command.override_usage(usage("try")));
+                    .mut_subcommand("try", |command| {
+                        let usage = usage("try") + "\n       cosette try [OPTIONS] --boot [SOURCE]...";
+                        command.override_usage(usage)
+                    });
                 let matches = command.try_get_matches_from_mut(arguments)?;
                 Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
             }
@@ -246,17 +287,40 @@ impl CommandLine {
     }
 }
 
+/// The stages of a boot.
+const STAGES_OF_A_BOOT: [&str; 5] = ["rootfs", "initramfs", "fs", "boot", "network"];
+
+impl Try {
+    /// The stages and, unless they run from the default sources, the sources.
+    pub fn resolve(&self) -> Result<(Vec<&str>, Option<&[String]>), String> {
+        if self.boot {
+            let sources = (!self.arguments.is_empty()).then_some(&self.arguments[..]);
+            return Ok((STAGES_OF_A_BOOT.to_vec(), sources));
+        }
+        if self.stage.is_empty() {
+            let (stage, sources) = resolve(None, &self.arguments)?;
+            return Ok((vec![stage], sources));
+        }
+        Ok((self.stage.iter().map(String::as_str).collect(), Some(&self.arguments)))
+    }
+}
+
 impl Selection {
     /// The stage and, unless it runs from the default sources, the sources.
     pub fn resolve(&self) -> Result<(&str, Option<&[String]>), String> {
-        match (&self.stage, &self.arguments[..]) {
-            (Some(stage), sources) => Ok((stage, Some(sources))),
-            (None, [stage]) => Ok((stage, None)),
-            (None, [stage, ..]) => {
-                Err(format!("to use sources, name the stage with -s: -s {stage} SOURCE..."))
-            }
-            (None, []) => Err("name a stage".to_owned()),
-        }
+        resolve(self.stage.as_deref(), &self.arguments)
+    }
+}
+
+fn resolve<'a>(
+    stage: Option<&'a str>,
+    arguments: &'a [String],
+) -> Result<(&'a str, Option<&'a [String]>), String> {
+    match (stage, arguments) {
+        (Some(stage), sources) => Ok((stage, Some(sources))),
+        (None, [stage]) => Ok((stage, None)),
+        (None, [stage, ..]) => Err(format!("to use sources, name the stage with -s: -s {stage} SOURCE...")),
+        (None, []) => Err("name a stage".to_owned()),
     }
 }
 

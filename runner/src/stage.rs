@@ -96,6 +96,12 @@ impl Documents {
         self.findings.extend(findings);
     }
 
+    /// The same documents for one more stage, which begins now. What was found in them is told once.
+    pub fn once_more(&self) -> Self {
+        let (documents, texts) = (self.documents.clone(), self.texts.clone());
+        Self { documents, findings: Vec::new(), texts, begun: Begun::now() }
+    }
+
     /// Whether none of the sources gave a document that can run.
     pub fn nothing_is_valid(&self) -> bool {
         let failed = self.findings.iter().any(|finding| finding.severity == Severity::Error);

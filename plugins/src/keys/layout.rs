@@ -63,7 +63,7 @@ mod make;
 mod values;
 
 use crate::disk::plan::{Addition, Part, Wish};
-use crate::{Context, Plugin, System};
+use crate::{Action, Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, Span, Spanned, record};
@@ -227,6 +227,10 @@ impl Plugin for Layout {
                 settings.device.span,
                 "left out: disks are those of a running machine, and this root is not its own",
             );
+            return Ok(());
+        }
+        if sys.host().only_says() {
+            sys.done(Action::Partition, settings.device.name(), true);
             return Ok(());
         }
         let Some(found) = cx.attempt(settings.device.span, settings.device.find(cx, sys)) else {

@@ -41,6 +41,11 @@ pub trait Host {
     /// Loads a module into the running kernel; whether it was not there yet.
     fn load_module(&self, module: &super::Module) -> Result<bool>;
 
+    /// Whether disks and services are out of reach, and what would be done to them is only said: in a view of a machine.
+    fn only_says(&self) -> bool {
+        false
+    }
+
     /// A conversation with the systemd that runs this machine.
     fn systemd(&self) -> Result<Systemd> {
         bail!("there is no systemd to be asked here")

@@ -247,9 +247,11 @@ impl System {
         }
     }
 
-    /// A conversation with the running systemd. In plan mode nobody is asked and `None` is returned.
+    /// A conversation with the running systemd. In plan mode and in a view of a machine nobody is asked, and `None` is
+    /// returned.
     pub fn systemd(&self) -> Result<Option<Systemd>> {
         match self.mode() {
+            _ if self.host().only_says() => Ok(None),
             Mode::Plan => Ok(None),
             Mode::Apply => self.tree.host.systemd().map(Some),
         }

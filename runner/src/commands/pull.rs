@@ -10,10 +10,11 @@ use cosette_plugins::System;
 use cosette_plugins::image::{
     Failure, Platform, Policy, Progress, Request, Resolved, Source, Unpacked, Verified, resolve, unpack,
 };
-use cosette_plugins::system::Mode;
+use cosette_plugins::system::{Live, Mode};
 use serde_json::{Value, json};
 use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What elemental ends with when it cannot unpack an image.
 const ELEMENTAL: u8 = 66;
@@ -66,14 +67,7 @@ fn dry_run(options: &Options, sys: &System, request: &Request, directory: &Path)
 }
 
 fn pull_into(options: &Options, sys: &System, request: &Request, directory: &Path) -> Result<(), Failure> {
-    let is_told = !options.quiet && !options.json;
-    let mut watch = Watch { options, meter: is_told.then(Meter::new) };
-    let pulled = unpack(sys, request, &Policy::load(sys)?, directory, &mut watch);
-    drop(watch);
-    let Unpacked { resolved, changed, warnings } = pulled?;
-    for warning in &warnings {
-        let _ = writeln!(stderr(), "warning: {warning}");
-    }
+    let Unpacked { resolved, changed, warnings } = fetch(options, sys, request, directory)?;
     if options.json {
         let described =
             resolved.as_ref().map_or_else(|| json!({"source": request.source.to_string()}), described);
@@ -85,6 +79,26 @@ fn pull_into(options: &Options, sys: &System, request: &Request, directory: &Pat
         say(options, &format!("{what} {}", directory.display()));
     }
     Ok(())
+}
+
+/// Puts the files of an image into a directory of this machine, which has nothing in it.
+pub(super) fn unpack_into(options: &Options, image: &str, directory: &Path) -> Result<()> {
+    let request = Request { source: Source::parse(image)?, platform: None, insecure: None };
+    let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply)?;
+    fetch(options, &sys, &request, directory)?;
+    Ok(())
+}
+
+fn fetch(options: &Options, sys: &System, request: &Request, directory: &Path) -> Result<Unpacked, Failure> {
+    let is_told = !options.quiet && !options.json;
+    let mut watch = Watch { options, meter: is_told.then(Meter::new) };
+    let unpacked = unpack(sys, request, &Policy::load(sys)?, directory, &mut watch);
+    drop(watch);
+    let unpacked = unpacked?;
+    for warning in &unpacked.warnings {
+        let _ = writeln!(stderr(), "warning: {warning}");
+    }
+    Ok(unpacked)
 }
 
 /// Tells what is pulled, and of the progress.

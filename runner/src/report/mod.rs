@@ -144,9 +144,16 @@ impl EffectReport {
         }
     }
 
-    /// Whether it was done to the running kernel.
-    pub fn is_of_kernel(&self) -> bool {
-        [Action::SetKernelParameter, Action::LoadModule].iter().any(|action| self.action == action.as_str())
+    /// Whether it was done to the running kernel, to systemd or to a disk: in a view of a machine it was not.
+    pub fn is_beyond_files(&self) -> bool {
+        let beyond = [
+            Action::SetKernelParameter,
+            Action::LoadModule,
+            Action::Systemd,
+            Action::Partition,
+            Action::GrowFileSystem,
+        ];
+        beyond.iter().any(|action| self.action == action.as_str())
     }
 }
 

@@ -9,7 +9,7 @@ use cosette_schema::{Diagnostic, Origin, Severity};
 use std::collections::BTreeMap;
 
 /// The texts of documents, kept while findings may point into them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Texts(BTreeMap<Origin, String>);
 
 impl Texts {

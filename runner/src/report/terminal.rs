@@ -24,6 +24,9 @@ const APPLIED: Style = AnsiColor::Green.on_default();
 const QUIET: Style = Style::new().dimmed();
 const WARNED: Style = AnsiColor::Yellow.on_default();
 
+/// Of something long that nobody has asked for, so many lines are shown.
+const FEW_LINES: usize = 16;
+
 impl<W: Write> Terminal<W> {
     /// Writes to `out`, in colour or not. In plan mode everything is said of what would happen.
     pub fn new(out: W, colour: bool, detail: u8, mode: Mode) -> Self {
@@ -35,11 +38,23 @@ impl<W: Write> Terminal<W> {
         writeln!(self.out, "{line}")
     }
 
-    /// A change of the machine, with its difference below it.
+    /// A change of the machine, with its difference below it: the first lines, if not all is asked for.
     pub fn change(&mut self, kind: &str, target: &str, diff: Option<&Diff>) -> io::Result<()> {
         let kind = self.paint(APPLIED, &format!("{kind:<9}"));
         writeln!(self.out, "{kind} {target}")?;
-        diff.map_or(Ok(()), |diff| self.diff(diff))
+        let most = if self.detail > 1 { usize::MAX } else { FEW_LINES };
+        diff.map_or(Ok(()), |diff| self.some_of(diff, most))
+    }
+
+    /// What a program printed.
+    pub fn said(&mut self, label: &str, text: &str) -> io::Result<()> {
+        self.change("said", label, None)?;
+        let most = if self.detail > 1 { usize::MAX } else { FEW_LINES };
+        let lines: Vec<&str> = text.lines().collect();
+        for line in lines.iter().take(most) {
+            writeln!(self.out, "            {}", printable(line))?;
+        }
+        self.more(lines.len(), most)
     }
 
     /// One step, with what it changed and what went wrong.
@@ -173,22 +188,27 @@ impl<W: Write> Terminal<W> {
 
     /// A difference, as a unified diff.
     pub fn diff(&mut self, diff: &Diff) -> io::Result<()> {
+        self.some_of(diff, usize::MAX)
+    }
+
+    fn some_of(&mut self, diff: &Diff, most: usize) -> io::Result<()> {
         match diff {
             Diff::Hidden(reason) => writeln!(self.out, "            (not shown: {reason})"),
             Diff::Attributes(change) => writeln!(self.out, "            {change}"),
             Diff::Text { before, after } => {
-                self.lines(unified(before.as_deref().unwrap_or_default(), after, 2).lines())
+                self.lines(&unified(before.as_deref().unwrap_or_default(), after, 2), 0, most)
             }
             // All of it, without the line that says which part it is.
             Diff::Table(tables) => {
                 let [before, after] = &**tables;
-                self.lines(unified(before, after, before.len() as u32).lines().skip(1))
+                self.lines(&unified(before, after, before.len() as u32), 1, usize::MAX)
             }
         }
     }
 
-    fn lines<'l>(&mut self, lines: impl Iterator<Item = &'l str>) -> io::Result<()> {
-        for line in lines {
+    fn lines(&mut self, text: &str, first: usize, most: usize) -> io::Result<()> {
+        let lines: Vec<&str> = text.lines().skip(first).collect();
+        for line in lines.iter().take(most) {
             let style = match line.as_bytes().first() {
                 Some(b'+') => APPLIED,
                 Some(b'-') => AnsiColor::Red.on_default(),
@@ -197,7 +217,14 @@ impl<W: Write> Terminal<W> {
             let line = self.paint(style, &printable(line));
             writeln!(self.out, "            {line}")?;
         }
-        Ok(())
+        self.more(lines.len(), most)
+    }
+
+    fn more(&mut self, lines: usize, most: usize) -> io::Result<()> {
+        match lines.saturating_sub(most) {
+            0 => Ok(()),
+            more => writeln!(self.out, "            ({}: -v shows all)", plural(more, "more line")),
+        }
     }
 
     fn paint(&self, style: Style, text: &str) -> String {

@@ -27,12 +27,33 @@ pub struct ViewHost<H> {
     /// By device and inode.
     given: Mutex<HashMap<(u64, u64), Owner>>,
     parameters: Mutex<HashMap<PathBuf, String>>,
+    said: Mutex<Vec<Said>>,
+}
+
+/// What a program printed.
+#[derive(Debug)]
+pub struct Said {
+    /// What stands for the program in reports.
+    pub label: String,
+    /// The end of its output.
+    pub text: String,
 }
 
 impl<H: Host> ViewHost<H> {
     /// A host on top of another one.
     pub fn new(host: H, pretends_owners: bool) -> Self {
-        Self { host, pretends_owners, given: Mutex::default(), parameters: Mutex::default() }
+        Self {
+            host,
+            pretends_owners,
+            given: Mutex::default(),
+            parameters: Mutex::default(),
+            said: Mutex::default(),
+        }
+    }
+
+    /// What programs have printed since this was asked for, those that printed something.
+    pub fn take_said(&self) -> Vec<Said> {
+        std::mem::take(&mut lock(&self.said))
     }
 }
 
@@ -72,7 +93,12 @@ impl<H: Host> Host for ViewHost<H> {
     }
 
     fn run(&self, root: &Path, command: &Command) -> Result<Output> {
-        self.host.run(root, command)
+        let output = self.host.run(root, command)?;
+        let text = String::from_utf8_lossy(&output.tail).into_owned();
+        if !text.is_empty() {
+            lock(&self.said).push(Said { label: command.label().to_owned(), text });
+        }
+        Ok(output)
     }
 
     fn hostname(&self) -> Result<String> {
@@ -93,6 +119,10 @@ impl<H: Host> Host for ViewHost<H> {
     fn set_kernel_parameter(&self, path: &Path, value: &str) -> Result<()> {
         lock(&self.parameters).insert(path.to_owned(), value.to_owned());
         Ok(())
+    }
+
+    fn only_says(&self) -> bool {
+        true
     }
 
     /// A disk has no copy in a view.

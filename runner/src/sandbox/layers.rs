@@ -79,6 +79,15 @@ pub(super) struct Store {
 /// last two are for trees without a `/dev` of the usual kind: such a directory is then empty in the view.
 const PLACES: [&str; 5] = ["/dev/shm", "/dev/pts", "/dev/mqueue", "/mnt", "/media"];
 
+/// Mounts a tmpfs for a tree that is to be viewed: at the last of the places, for the store takes the first.
+pub(super) fn scratch() -> Result<PathBuf> {
+    let place = PLACES.iter().rev().map(PathBuf::from).find(|place| place.is_dir());
+    let path = place.with_context(|| format!("none of {} is a directory", PLACES.join(", ")))?;
+    mounts::new("tmpfs", &path, MsFlags::empty(), "size=50%,mode=0755")
+        .map_err(|errno| refusal::explain(errno, "mount a tmpfs"))?;
+    Ok(path)
+}
+
 impl Store {
     /// Mounts it where it does not hide the tree at `root`.
     pub(super) fn mount(root: &Path) -> Result<Self> {

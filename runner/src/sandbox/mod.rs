@@ -33,7 +33,7 @@
 //! [`ViewHost`].
 //!
 //! **Invariant:** nothing here prints, and nothing writes outside the namespaces: the only writes on the
-//! machine's side are the id maps of the view's own user namespace.
+//! machine's side are the id maps of the view's own user namespace, and what [`View::keep`] is asked to keep.
 
 #![allow(clippy::disallowed_methods, reason = "this makes the root in which a System will act")]
 
@@ -41,17 +41,19 @@ mod changes;
 mod compare;
 mod host;
 mod identities;
+mod keep;
 mod kernel;
 mod layers;
 mod mounts;
 mod refusal;
 mod run;
 mod seed;
+mod shell;
 mod supervise;
 mod view;
 
 pub use changes::{Change, ChangeKind, Changes, OwnerOf};
-pub use host::ViewHost;
+pub use host::{Said, ViewHost};
 pub use view::View;
 
 use anyhow::{Context as _, Result, bail};
@@ -59,7 +61,7 @@ use identities::Identities;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, Signal};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// The variable of the environment that tells a process which part it plays; meant for nobody else. It does
@@ -130,18 +132,25 @@ fn outside() -> Result<i32> {
 fn inside(options: Options) -> Result<Inside> {
     SigSet::all().thread_unblock().context("cannot receive signals")?;
     nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).context("cannot arrange to end with the parent")?;
-    let mut namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
-    if !options.network {
-        namespaces |= CloneFlags::CLONE_NEWNET;
-    }
+    let namespaces = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC;
     unshare(namespaces).map_err(|errno| refusal::explain(errno, "make namespaces"))?;
+    mounts::make_private()?;
     Ok(Inside { network: options.network })
 }
 
 impl Inside {
+    /// A directory in memory, seen by this process alone: for a tree that is to be viewed, and is nowhere yet.
+    pub fn scratch(&self) -> Result<PathBuf> {
+        layers::scratch()
+    }
+
     /// Builds the view of the tree at `root` and makes it the root directory of this process. Files of the
     /// machine that are not part of the tree are out of reach afterwards: read the documents before.
     pub fn build(self, root: &Path) -> Result<View> {
+        // Not before: a tree may have been fetched.
+        if !self.network {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|errno| refusal::explain(errno, "make namespaces"))?;
+        }
         View::build(root, self.network)
     }
 }

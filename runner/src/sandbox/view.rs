@@ -56,7 +56,6 @@ impl View {
 
     pub(super) fn build(root: &Path, network: bool) -> Result<Self> {
         let root = std::fs::canonicalize(root).with_context(|| format!("cannot view {}", root.display()))?;
-        mounts::make_private()?;
         let mut builder = Builder::new(&root)?;
         builder.show_inside(Path::new("/"))?;
         builder.own_directories()?;

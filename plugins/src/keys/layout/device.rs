@@ -30,6 +30,15 @@ record! {
 }
 
 impl DeviceName {
+    /// What it is called in the document: a label or a path.
+    pub(super) fn name(&self) -> String {
+        match (text(&self.label), text(&self.path)) {
+            (Some(label), _) => format!("the disk with {label}"),
+            (None, Some(path)) if path.starts_with("script://") => "the disk that a script names".to_owned(),
+            (None, path) => path.unwrap_or_default().to_owned(),
+        }
+    }
+
     /// The disk. Nothing in a plan that would take a command.
     pub(super) fn find(&self, cx: &Context, sys: &System) -> Result<Option<Device>> {
         if let Some(label) = text(&self.label) {

@@ -1,0 +1,192 @@
+//! `cosette try` as it is called: on a tree and on an image, with what is kept of it, and the machine as it was.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "it is a test")]
+
+use cosette_plugins::testing::{LayoutBuilder, TarBuilder, TarEntry};
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const DOCUMENT: &str = r#"
+stages:
+  rootfs:
+    - name: First
+      files:
+        - path: /oem/late.yaml
+          content: |
+            stages: {network: [{commands: [echo late]}]}
+  boot:
+    - name: Everything
+      commands:
+        - echo said
+        - rm /etc/old
+      users:
+        admin: {}
+      files:
+        - path: /etc/new
+          permissions: 0640
+          content: new
+        - path: /etc/systemd/system/x.service
+          content: |
+            [Service]
+            ExecStart=/bin/true
+            [Install]
+            WantedBy=multi-user.target
+      systemctl:
+        enable: [x.service]
+        start: [x.service]
+      layout:
+        device: {path: /dev/vda}
+        add_partitions: [{fsLabel: DATA, size: 10}]
+"#;
+
+/// A tree with a shell, the document beside it, and a place for what is kept.
+struct Scene(tempfile::TempDir);
+
+impl Scene {
+    /// Nothing, with a word about it, where no view can be made or there is no static shell.
+    fn new() -> Option<Self> {
+        let scene = Self(tempfile::tempdir().unwrap());
+        let tree = scene.at("tree");
+        for directory in ["bin", "etc", "oem", "dev", "proc", "sys", "run", "mnt", "tmp"] {
+            std::fs::create_dir_all(tree.join(directory)).unwrap();
+        }
+        std::fs::write(scene.at("oem.yaml"), DOCUMENT).unwrap();
+        for (path, content) in FILES {
+            std::fs::write(tree.join(path), content).unwrap();
+        }
+        if std::fs::copy("/bin/busybox", tree.join("bin/busybox")).is_err() {
+            return skipped("there is no static /bin/busybox");
+        }
+        for program in ["sh", "rm", "echo", "test", "wc"] {
+            std::os::unix::fs::symlink("busybox", tree.join("bin").join(program)).unwrap();
+        }
+        let output = scene.run(&["--root", "tree", "try", "-s", "nothing", "oem.yaml"]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        if !output.status.success() { skipped(&error) } else { Some(scene) }
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.path().join(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cosette"));
+        command.args(arguments).current_dir(self.0.path());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// All that there is, and what is in it.
+    fn hash(&self) -> Vec<u8> {
+        let script = "find tree oem.yaml -printf '%p %y %m %U %G %l %T@ %s\\n' | sort; find tree -type f | sort | xargs sha256sum";
+        let output = Command::new("sh").args(["-c", script]).current_dir(self.0.path()).output().unwrap();
+        assert!(output.status.success());
+        output.stdout
+    }
+}
+
+const FILES: [(&str, &str); 6] = [
+    ("etc/old", "old"),
+    ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n"),
+    ("etc/group", "root:x:0:\n"),
+    ("etc/shadow", "root:!:19000:0:99999:7:::\n"),
+    ("etc/os-release", "ID=example\n"),
+    ("etc/hostname", "example\n"),
+];
+
+fn skipped<T>(why: &str) -> Option<T> {
+    let _ = writeln!(std::io::stderr(), "SKIPPED: `cosette try`: {why}");
+    None
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn a_whole_boot_is_tried_and_nothing_is_changed() {
+    let Some(scene) = Scene::new() else { return };
+    // Two lines of heading, and the loopback interface.
+    let alone = "stages: {network: [{commands: [test $(wc -l < /proc/net/dev) = 3]}]}";
+    std::fs::write(scene.at("tree/oem/alone.yaml"), alone).unwrap();
+    let before = scene.hash();
+    let arguments =
+        ["--root", "tree", "try", "--boot", "--network", "none", "oem.yaml", "tree/oem", "--keep", "kept"];
+    let said = stdout(&scene.run(&arguments));
+    for line in [
+        "said      commands[0]: echo\n            said\n",
+        "user      admin added\n",
+        "unit      x.service enabled, by multi-user.target\n",
+        "would     systemd start x.service\n",
+        "would     partition /dev/vda\n",
+        "removed   /etc/old\n",
+        "note: there is no network in the view\n",
+        "the machine itself is as it was\n",
+    ] {
+        assert!(said.contains(line), "{line} is not in {said}");
+    }
+    assert_eq!(before, scene.hash());
+    assert_eq!(std::fs::read_to_string(scene.at("kept/etc/new")).unwrap(), "new");
+    assert!(scene.at("kept/etc/.wh.old").exists() && !scene.at("kept/etc/os-release").exists());
+    // What is there is not mixed with what comes.
+    let again = scene.run(&arguments);
+    assert!(String::from_utf8_lossy(&again.stderr).contains("kept is not empty: name a new directory"));
+}
+
+#[test]
+fn a_later_stage_runs_what_an_earlier_one_has_put_there() {
+    let Some(scene) = Scene::new() else { return };
+    std::fs::copy(scene.at("oem.yaml"), scene.at("tree/oem/a.yaml")).unwrap();
+    let output = scene.run(&["--root", "tree", "--json", "try", "--boot"]);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let stages: Vec<_> = report["stages"].as_array().unwrap().iter().collect();
+    assert_eq!(stages.len(), 5);
+    assert_eq!(stages[4]["stage"], "network");
+    assert_eq!(stages[4]["summary"]["applied"], 1, "{}", stages[4]);
+    assert_eq!(report["users"][0], "admin added");
+}
+
+#[test]
+fn an_image_is_tried_without_a_trace() {
+    let Some(scene) = Scene::new() else { return };
+    let shell = std::fs::read("/bin/busybox").unwrap();
+    let mut layer = TarBuilder::new().dir("bin/", 0o755).dir("etc/", 0o755).entry(TarEntry {
+        mode: 0o755,
+        content: &shell,
+        ..TarEntry::new("bin/sh", b'0')
+    });
+    for (path, content) in FILES {
+        layer = layer.file(path, content);
+    }
+    LayoutBuilder::new(&scene.at("layout")).image("1", &[layer.finish()]);
+    let document = "stages: {boot: [{commands: [echo $0 runs], files: [{path: /etc/new, content: new}]}]}";
+    std::fs::write(scene.at("oem.yaml"), document).unwrap();
+    let image = format!("oci-layout:{}", scene.at("layout").display());
+    let said = stdout(&scene.run(&["try", "--image", &image, "-s", "boot", "oem.yaml"]));
+    assert!(said.contains("/bin/sh runs\n") && said.contains("created   /etc/new"), "{said}");
+    let mixed = scene.run(&["--root", "tree", "try", "--image", &image, "-s", "boot", "oem.yaml"]);
+    assert_eq!(mixed.status.code(), Some(2));
+}
+
+#[test]
+fn a_shell_sees_the_result() {
+    let Some(scene) = Scene::new() else { return };
+    let mut command = scene
+        .command(&["-q", "--root", "tree", "try", "-s", "boot", "oem.yaml", "--shell", "--keep", "kept"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"echo in the shell; echo by hand > /etc/hand; test -e /etc/new\n")
+        .unwrap();
+    let said = stdout(&child.wait_with_output().unwrap());
+    assert!(said.ends_with("in the shell\n"), "{said}");
+    assert_eq!(std::fs::read_to_string(scene.at("kept/etc/hand")).unwrap(), "by hand\n");
+    assert!(!Path::new("/etc/hand").exists() && !scene.at("tree/etc/hand").exists());
+}
