@@ -7,12 +7,29 @@
 )]
 
 use cosette_plugins::testing::{LoopDisk, has_programs, run};
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-const PROGRAMS: [&str; 8] =
-    ["grub-mkimage", "mkfs.ext4", "mke2fs", "sgdisk", "blkid", "e2fsck", "fsck.vfat", "losetup"];
+const PROGRAMS: [&str; 9] = [
+    "blkdiscard",
+    "grub-mkimage",
+    "mkfs.ext4",
+    "mke2fs",
+    "sgdisk",
+    "blkid",
+    "e2fsck",
+    "fsck.vfat",
+    "losetup",
+];
+
+#[path = "install/killed.rs"]
+mod killed;
+
+/// Of a block device: only if nobody else uses it.
+const O_EXCL: i32 = nix::fcntl::OFlag::O_EXCL.bits();
 
 /// A machine runs one operation at a time.
 static ONE: Mutex<()> = Mutex::new(());
@@ -52,21 +69,22 @@ impl Scratch {
     }
 
     fn install(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
         let tree = format!("dir:{}", self.directory.path().join("tree").display());
         let document = self.directory.path().join("oem.yaml");
-        Command::new(env!("CARGO_BIN_EXE_cosette"))
-            .args([
-                "install",
-                self.disk.path(),
-                "--system",
-                &tree,
-                "--cloud-init",
-                document.to_str().unwrap(),
-            ])
-            .arg("--disable-boot-entry")
-            .args(arguments)
-            .output()
-            .unwrap()
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cosette"));
+        command.args(["install", self.disk.path(), "--system", &tree]);
+        command.args(["--cloud-init", document.to_str().unwrap(), "--disable-boot-entry"]).args(arguments);
+        command
+    }
+
+    /// Makes the disk one on which nothing ever was.
+    fn blank(&self) {
+        self.disk.forget_partitions();
+        run("blkdiscard", &["--force", self.disk.path()]);
     }
 
     #[track_caller]
@@ -89,6 +107,15 @@ impl Scratch {
     fn is_free(&self) {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(self.disk.path()) && !mounts.contains("/run/cosette/install"), "{mounts}");
+        // The mounts of a process that was killed go away after it.
+        let is_free = || File::options().read(true).custom_flags(O_EXCL).open(self.disk.path()).is_ok();
+        for _ in 0..500 {
+            if is_free() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("something has {} open", self.disk.path());
     }
 }
 

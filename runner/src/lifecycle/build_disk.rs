@@ -6,7 +6,7 @@
 use super::boot_loader::{bios, esp};
 use super::failure::{Class, Classify as _};
 use super::new_system::{self, Directories, HookNames, Made, NewSystem, Parts, Spec, steps};
-use super::operation::{Event, Name, Operation};
+use super::operation::{Event, Name, Operation, failpoint};
 use super::outcome::Outcome;
 use super::space::{self, Need};
 use super::system_disk::{Role, Sizes};
@@ -94,6 +94,7 @@ impl<'a> Build<'a> {
             recovery: work.join("recovery"),
             state: work.join("state"),
             persistent: Some(work.join("persistent")),
+            are_mounted: false,
         };
         let partial = directory.join(format!(".{name}.partial"));
         Ok(Self {
@@ -157,7 +158,7 @@ impl<'a> Build<'a> {
         self.begun = true;
         self.clean_up()?;
         self.sys.create_dir(&self.work, Some(0o700), None)?;
-        let Directories { oem, recovery, state, persistent } = &self.at;
+        let Directories { oem, recovery, state, persistent, .. } = &self.at;
         for directory in [oem, recovery, state].into_iter().chain(persistent) {
             self.sys.create_dir(directory, Some(0o755), None)?;
         }
@@ -184,7 +185,7 @@ impl<'a> Build<'a> {
 
     fn file_systems(&mut self) -> Result<()> {
         let (_, partitions) = self.disk()?;
-        let Directories { oem, recovery, state, persistent } = &self.at;
+        let Directories { oem, recovery, state, persistent, .. } = &self.at;
         let empty = self.work.join("persistent");
         let trees = [
             (Role::Oem, oem),
@@ -198,6 +199,7 @@ impl<'a> Build<'a> {
             self.file_system(role, partition, tree)
                 .with_context(|| format!("the file system of {}", role.name()))
                 .class(Class::Partitioning)?;
+            failpoint(self.sys)?;
             self.sys.remove_tree(tree)?;
         }
         Ok(())
@@ -226,6 +228,7 @@ impl<'a> Build<'a> {
         let find = |role: Role| partitions.iter().find(|partition| partition.name == role.name());
         if let Some(bios) = &images.bios {
             bios::install(&**disk, find(Role::Bios).context("a partition is missing")?, bios)?;
+            failpoint(self.sys)?;
         }
         let efi = find(Role::Efi).context("a partition is missing")?;
         let mut id = [0; 4];
@@ -237,7 +240,9 @@ impl<'a> Build<'a> {
     fn complete(&mut self) -> Result<()> {
         self.disk()?.0.sync()?;
         self.disk = None;
+        failpoint(self.sys)?;
         self.sys.take_place(&self.partial, &self.request.to)?;
+        failpoint(self.sys)?;
         self.sys.checkpoint(self.request.to.parent().unwrap_or(Path::new("/")))
     }
 }

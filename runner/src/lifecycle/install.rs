@@ -3,7 +3,7 @@
 use super::boot_loader::{bios, efi_entry, esp};
 use super::failure::{Class, Classify as _};
 use super::new_system::{self, Directories, ESP, HookNames, Made, NewSystem, Parts, Spec, steps};
-use super::operation::{self, Event, Name, Operation};
+use super::operation::{self, Event, Name, Operation, failpoint};
 use super::outcome::Outcome as Ended;
 use super::system_disk::{Role, Sizes};
 use crate::report::{Outcome, plain};
@@ -11,7 +11,7 @@ use crate::stage::Documents;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cosette_plugins::System;
 use cosette_plugins::disk::{self, Mountable, NewPartition, Partition, partition_at, partitions};
-use cosette_plugins::system::{DiskAccess, NewMount};
+use cosette_plugins::system::{DiskAccess, File, NewMount};
 use cosette_schema::Origin;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,11 @@ const HOOKS: HookNames = HookNames {
 
 /// Where the partitions are mounted while it is installed.
 const POINTS: &str = "/run/cosette/install";
+
+/// Stands on the state partition from when that is made until GRUB is there. A disk that has it has no system yet, and what
+/// is on it is nobody's: the next run begins anew. Should the machine start all the same, it is removed as anything that an
+/// operation has left.
+const UNFINISHED: &str = "cOS/.cosette-install";
 
 /// The stage of the document that lays out the disk.
 const STAGE: &str = "install";
@@ -71,6 +76,8 @@ pub struct Install<'a> {
     request: &'a Request,
     disk: PathBuf,
     partitions: Vec<(Role, NewPartition)>,
+    /// Whether it was begun by a run that did not come to its end.
+    is_begun: bool,
     at: Directories,
     made: Made,
     mounted: Vec<PathBuf>,
@@ -84,10 +91,11 @@ impl<'a> Install<'a> {
         let bytes = opened.bytes();
         let found = partitions(&*opened).unwrap_or_default();
         drop(opened);
-        if !request.force
-            && let Some(why) = installed(sys, &disk, &found, request.no_format)?
-        {
-            return Err(anyhow!("{} {why}: --force replaces it", disk.display())).class(Class::Device);
+        // What cannot be looked into is not known to be nobody's.
+        let is_begun = is_begun(sys, &disk, &found).unwrap_or(false);
+        if !request.force && !is_begun && installed(sys, &disk, &found, request.no_format)? {
+            return Err(anyhow!("{} has a system already: --force replaces it", disk.display()))
+                .class(Class::Device);
         }
         if request.no_format {
             let missing =
@@ -104,8 +112,9 @@ impl<'a> Install<'a> {
             recovery: point(Role::Recovery),
             state: point(Role::State),
             persistent: Some(point(Role::Persistent)),
+            are_mounted: true,
         };
-        Ok(Self { sys, request, disk, partitions, at, made: Made::default(), mounted: Vec::new() })
+        Ok(Self { sys, request, disk, partitions, is_begun, at, made: Made::default(), mounted: Vec::new() })
     }
 
     /// The steps.
@@ -127,7 +136,11 @@ impl<'a> Install<'a> {
         let mut operation = steps(begin, Name::Install, &self.request.spec, HOOKS).step(
             "GRUB",
             "for BIOS and EFI",
-            |install| install.boot_loader().class(Class::BootLoader),
+            |install| {
+                install.settle()?;
+                install.boot_loader().class(Class::BootLoader)?;
+                install.finish()
+            },
         );
         if self.request.boot_entry {
             operation = operation.step("boot entry", "in the firmware, if it is EFI", |install| {
@@ -163,7 +176,7 @@ impl<'a> Install<'a> {
 
     /// The document. The name of the disk is random, so that a disk is never taken for one that is laid out already.
     fn layout(&self, random: u128) -> String {
-        let wipe = self.request.force || self.request.wipe_others;
+        let wipe = self.request.force || self.request.wipe_others || self.is_begun;
         let path = self.disk.display().to_string().replace('\'', "''");
         let mut text = format!(
             "stages:\n  {STAGE}:\n  - layout:\n      device: {{path: '{path}', init_disk: true, wipe: {wipe}, \
@@ -208,6 +221,29 @@ impl<'a> Install<'a> {
             let mounted = mount().with_context(|| format!("cannot mount {}", role.name()));
             self.mounted.push(mounted.class(Class::Partitioning)?);
         }
+        if self.request.no_format {
+            return Ok(());
+        }
+        let mark = || -> Result<()> {
+            let mark = self.at.state.join(UNFINISHED);
+            self.sys.create_dir(mark.parent().unwrap_or(&mark), Some(0o755), None)?;
+            self.sys.write(File::new(mark, "").mode(0o600).durable())?;
+            Ok(())
+        };
+        mark().class(Class::Partitioning)
+    }
+
+    /// Has all of the system be on the disk, for a boot loader that reads that without the journals.
+    fn settle(&self) -> Result<()> {
+        self.mounted.iter().try_for_each(|point| self.sys.checkpoint(point))
+    }
+
+    /// The disk has a system now.
+    fn finish(&self) -> Result<()> {
+        failpoint(self.sys)?;
+        if self.sys.remove(self.at.state.join(UNFINISHED))? {
+            self.sys.checkpoint(&self.at.state)?;
+        }
         Ok(())
     }
 
@@ -224,6 +260,7 @@ impl<'a> Install<'a> {
                 let disk = self.sys.disk(&self.disk, DiskAccess::Write)?;
                 if disk.sector_size() == 512 {
                     bios::install(&*disk, partition, bios)?;
+                    failpoint(self.sys)?;
                 }
             }
             (Some(_), None) => {
@@ -261,18 +298,46 @@ impl<'a> Install<'a> {
     }
 }
 
-/// What of a system there is on a disk already.
-fn installed(sys: &System, disk: &Path, found: &[Partition], mounted: bool) -> Result<Option<&'static str>> {
-    let state = found.iter().find(|partition| partition.name == Role::State.name());
-    let is_of_cos = |role: Role| found.iter().any(|partition| partition.name == role.name());
-    let Some(state) = state.filter(|_| is_of_cos(Role::Recovery) && is_of_cos(Role::Oem)) else {
-        return Ok(None);
-    };
-    if !mounted {
-        return Ok(Some("has a system already"));
+/// Whether there is a system on a disk already.
+fn installed(sys: &System, disk: &Path, found: &[Partition], is_kept: bool) -> Result<bool> {
+    let is_there = |role: Role| found.iter().any(|partition| partition.name == role.name());
+    if ![Role::State, Role::Recovery, Role::Oem].into_iter().all(is_there) {
+        return Ok(false);
     }
     // Partitions that somebody has made for it are no system yet.
-    let device = partition_at(sys, disk, state.number)?;
+    Ok(!is_kept || look(sys, disk, found, Role::State)?.is_some_and(|state| state.has_system))
+}
+
+/// Whether an installation was begun on a disk that had nothing, and did not come to its end: only its own partitions are
+/// there, and either it says so, or there is nothing on them yet.
+fn is_begun(sys: &System, disk: &Path, found: &[Partition]) -> Result<bool> {
+    if !found.iter().map(|partition| &*partition.name).eq(Role::ALL.map(Role::name)) {
+        return Ok(false);
+    }
+    if look(sys, disk, found, Role::State)?.is_some_and(|state| state.is_unfinished) {
+        return Ok(true);
+    }
+    for role in [Role::Oem, Role::Recovery, Role::State, Role::Persistent] {
+        if look(sys, disk, found, role)?.is_some_and(|found| !found.is_empty) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What is on a partition.
+struct Found {
+    is_empty: bool,
+    has_system: bool,
+    is_unfinished: bool,
+}
+
+/// Looks at a partition; nothing where there is no file system.
+fn look(sys: &System, disk: &Path, found: &[Partition], role: Role) -> Result<Option<Found>> {
+    let Some(partition) = found.iter().find(|partition| partition.name == role.name()) else {
+        return Ok(None);
+    };
+    let device = partition_at(sys, disk, partition.number)?;
     let Some(Mountable { kind, .. }) = Mountable::on(&device, sys)? else { return Ok(None) };
     let root = sys.host().mount_detached(&device, kind, true).class(Class::Device)?;
     let inside = System::new(
@@ -280,8 +345,13 @@ fn installed(sys: &System, disk: &Path, found: &[Partition], mounted: bool) -> R
         sys.shared_host(),
         sys.mode(),
     )?;
-    let there = inside.exists("/cOS/active.img")? || inside.exists("/.snapshots")?;
-    Ok(there.then_some("has a system already"))
+    let names = inside.read_dir("/")?.unwrap_or_default();
+    let is_unfinished = inside.exists(UNFINISHED)?;
+    Ok(Some(Found {
+        is_empty: names.iter().all(|name| name == "lost+found"),
+        has_system: !is_unfinished && (inside.exists("/cOS/active.img")? || inside.exists("/.snapshots")?),
+        is_unfinished,
+    }))
 }
 
 impl NewSystem for Install<'_> {

@@ -9,7 +9,7 @@ use super::deployment::{self, shown_source};
 use super::failure::{Class, Classify as _};
 use super::hooks::Hooks;
 use super::image_file::{self, Built, FileSystem, ImageSpec};
-use super::operation::{Fetching, Name, Operation};
+use super::operation::{Fetching, Name, Operation, failpoint};
 use super::outcome::{Outcome, Planned};
 use super::state::{self, Slot, State};
 use crate::boot::Booted;
@@ -26,6 +26,9 @@ const IMAGES: &str = "cOS";
 /// The tree of the system, until its image is built.
 const TREE: &str = "cOS/.cosette/tree";
 const WORK: &str = "cOS/.cosette";
+
+/// An image until it takes its place, as in an upgrade.
+const TRANSITION: &str = "transition.img";
 
 /// The environment block of the operator, on the partition for documents.
 const USER_ENVIRONMENT: &str = "grubenv";
@@ -124,6 +127,8 @@ pub struct Directories {
     pub state: PathBuf,
     /// Persistent data, if hooks can see it.
     pub persistent: Option<PathBuf>,
+    /// Whether these are partitions of a disk, from which a machine may be started at any time.
+    pub are_mounted: bool,
 }
 
 /// A new system while it is made.
@@ -264,14 +269,29 @@ impl Parts<'_> {
 
     fn active(&mut self, name: Name) -> Result<()> {
         let to = self.at.state.join(IMAGES).join("active.img");
-        let built = match self.spec.system.source() {
-            Source::File(path) => image_file::adopt(self.sys, path, &to, &mut |_| ())?,
-            _ => image_file::build(self.sys, &self.tree(), &self.spec.image, &to, &mut |_| ())?,
-        };
+        let built = self.in_place(&to, |to| match self.spec.system.source() {
+            Source::File(path) => image_file::adopt(self.sys, path, to, &mut |_| ()),
+            _ => image_file::build(self.sys, &self.tree(), &self.spec.image, to, &mut |_| ()),
+        })?;
         let slot = self.slot(&self.spec.system, &built, name);
         self.made.warnings.extend(built.warnings);
         self.made.state.set(Booted::Active, Some(slot));
         Ok(())
+    }
+
+    /// Makes an image, which gets its name when it is complete: on a disk that had a system, the boot loader finds the one
+    /// or the other at any time.
+    fn in_place(&self, to: &Path, make: impl FnOnce(&Path) -> Result<Built>) -> Result<Built> {
+        let (transition, directory) = (to.with_file_name(TRANSITION), to.parent().unwrap_or(to));
+        let built = make(&transition)?;
+        failpoint(self.sys)?;
+        self.sys.take_place(&transition, to)?;
+        failpoint(self.sys)?;
+        if self.at.are_mounted {
+            // GRUB reads the disk without the journal, and the blocks of the image before are free now.
+            self.sys.checkpoint(directory)?;
+        }
+        Ok(built)
     }
 
     fn slot(&self, resolved: &Resolved, built: &Built, name: Name) -> Slot {
@@ -289,7 +309,7 @@ impl Parts<'_> {
 
     fn copy_of_active(&mut self, to: &Path) -> Result<()> {
         let active = self.at.state.join(IMAGES).join("active.img");
-        let built = image_file::adopt(self.sys, &active, to, &mut |_| ())?;
+        let built = self.in_place(to, |to| image_file::adopt(self.sys, &active, to, &mut |_| ()))?;
         self.made.warnings.extend(built.warnings);
         Ok(())
     }
@@ -308,15 +328,20 @@ impl Parts<'_> {
                 self.made.state.set(Booted::Recovery, slot);
                 return Ok(());
             }
-            Source::File(path) => image_file::adopt(self.sys, path, &to, &mut |_| ())?,
-            _ if recovery.is_none() => image_file::build(self.sys, &self.tree(), image, &to, &mut |_| ())?,
+            Source::File(path) => {
+                self.in_place(&to, |to| image_file::adopt(self.sys, path, to, &mut |_| ()))?
+            }
+            _ if recovery.is_none() => {
+                self.in_place(&to, |to| image_file::build(self.sys, &self.tree(), image, to, &mut |_| ()))?
+            }
             _ => {
                 let work = self.at.recovery.join(WORK);
                 self.sys.remove_tree(&work)?;
                 self.sys.create_dir(&work, Some(0o700), None)?;
                 let tree = self.at.recovery.join(TREE);
                 self.made.warnings.extend(acquire(self.sys, resolved, &tree, progress)?);
-                let built = image_file::build(self.sys, &tree, image, &to, &mut |_| ())?;
+                let built =
+                    self.in_place(&to, |to| image_file::build(self.sys, &tree, image, to, &mut |_| ()))?;
                 self.sys.remove_tree(&work)?;
                 built
             }
@@ -330,8 +355,13 @@ impl Parts<'_> {
     fn finish(&mut self) -> Result<()> {
         self.sys.remove_tree(self.at.state.join(WORK))?;
         let title = self.made.branding.as_ref().map(|branding| branding.title.clone()).unwrap_or_default();
-        boot_loader::change(self.sys, &self.at.state, |environment| environment.set_title(&title))
-            .class(Class::BootLoader)?;
+        boot_loader::change(self.sys, &self.at.state, |environment| {
+            environment.set_title(&title);
+            // Of a system that was there before, it may say that it has failed.
+            environment.set_good(Booted::Active);
+        })
+        .class(Class::BootLoader)?;
+        failpoint(self.sys)?;
         // GRUB can only write to one that is there.
         let own = self.at.oem.join(USER_ENVIRONMENT);
         if !self.sys.exists(&own)? {

@@ -1,0 +1,122 @@
+//! An installation that is killed between any two steps begins anew by itself, or is complete.
+
+use super::Scratch;
+use cosette_plugins::testing::run;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+
+/// Where the installation is killed that is begun next: kills it there, and says whether it came so far.
+fn killed(scratch: &Scratch, number: usize, arguments: &[&str]) -> bool {
+    let output = scratch.command(arguments).env("COSETTE_FAILPOINT", number.to_string()).output().unwrap();
+    scratch.is_free();
+    if output.status.success() {
+        return false;
+    }
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.signal(), Some(9), "at {number}\n{errors}");
+    true
+}
+
+/// The images of a system, of which each that is there must be whole, and be known by its digest if `are_known`.
+fn images(scratch: &Scratch, are_known: bool) -> [bool; 3] {
+    [("active", 5), ("passive", 5), ("recovery", 4)].map(|(name, partition)| {
+        let mounted = scratch.disk.mount(partition);
+        let image = format!("{}/cOS/{name}.img", mounted.path());
+        if !Path::new(&image).exists() {
+            return false;
+        }
+        run("e2fsck", &["-fn", &image]);
+        assert!(run("debugfs", &["-R", "cat /etc/os-release", &image]).contains("Fleet OS"), "{name}");
+        if are_known {
+            let known = std::fs::read_to_string(format!("{}/state.yaml", mounted.path())).unwrap();
+            assert!(known.contains(&run("sha256sum", &[&image])[..64]), "{name} {known}");
+        }
+        true
+    })
+}
+
+/// That all of an installation is there.
+fn is_complete(scratch: &Scratch) {
+    assert_eq!(images(scratch, true), [true; 3]);
+    let state = scratch.disk.mount(5);
+    let left = run("find", &[&state.path(), "-name", ".cosette*", "-o", "-name", "transition*"]);
+    assert_eq!(left, "");
+    run("fsck.vfat", &["-n", &scratch.disk.partition(2)]);
+    assert!(starts(scratch).0);
+    let words = run("sgdisk", &["-v", scratch.disk.path()]);
+    assert!(words.contains("No problems found"), "{words}");
+}
+
+/// Whether a BIOS and whether EFI would start it.
+fn starts(scratch: &Scratch) -> (bool, bool) {
+    let disk = std::fs::read(scratch.disk.file()).unwrap();
+    let efi = 2 << 20;
+    (disk[..0x100].iter().any(|byte| *byte != 0), disk[efi + 510..efi + 512] == [0x55, 0xaa])
+}
+
+#[test]
+fn one_that_is_killed_anywhere_begins_anew_or_is_complete() {
+    let Some(scratch) = Scratch::new() else { return };
+    let (mut number, mut complete) = (1, 0);
+    loop {
+        scratch.blank();
+        if !killed(&scratch, number, &[]) {
+            break;
+        }
+        if starts(&scratch) != (false, false) {
+            assert_eq!(images(&scratch, true), [true; 3], "at {number}");
+        }
+        let again = scratch.install(&[]);
+        let errors = String::from_utf8_lossy(&again.stderr);
+        match again.status.code() {
+            Some(0) => {}
+            // From here on it is a system, which is not replaced by mistake.
+            Some(19) => {
+                assert!(errors.contains("has a system already"), "{errors}");
+                complete += 1;
+            }
+            other => panic!("{other:?} after {number}: {errors}"),
+        }
+        is_complete(&scratch);
+        scratch.is_free();
+        number += 1;
+    }
+    is_complete(&scratch);
+    assert!(number > 20 && (1..5).contains(&complete), "{complete} of {number}");
+    eprintln!(
+        "killed at {} failpoints of an installation, {complete} of them at a complete system",
+        number - 1
+    );
+}
+
+#[test]
+fn over_a_system_that_is_there_one_of_both_is_complete_all_the_time() {
+    let Some(scratch) = Scratch::new() else { return };
+    scratch.installs(&[]);
+    let mut number = 1;
+    while killed(&scratch, number, &["--no-format", "--force"]) {
+        assert_eq!(images(&scratch, false), [true; 3], "at {number}");
+        // A disk that had a system is never taken for one that nobody has used.
+        let errors = scratch.refuses(&[], 19);
+        assert!(errors.contains("has a system already"), "{errors}");
+        number += 1;
+    }
+    is_complete(&scratch);
+    assert!(number > 15, "{number}");
+    eprintln!("killed at {} failpoints of an installation over another", number - 1);
+}
+
+#[test]
+fn a_disk_with_something_of_somebody_is_not_taken_for_one_that_was_begun() {
+    let Some(scratch) = Scratch::new() else { return };
+    // The partitions are there, and nothing is on them.
+    assert!(killed(&scratch, 2, &[]));
+    {
+        let persistent = scratch.disk.mount(6);
+        std::fs::write(Path::new(&persistent.path()).join("data"), "of somebody").unwrap();
+    }
+    let errors = scratch.refuses(&[], 19);
+    assert!(errors.contains("has a system already: --force replaces it"), "{errors}");
+    scratch.installs(&["--force"]);
+    is_complete(&scratch);
+}
