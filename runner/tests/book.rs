@@ -7,6 +7,7 @@
 //! | `console` | it is printed like that, from a copy of `tests/book/PAGE.in`; without that folder: the commands are understood |
 //! | `sh`, `dockerfile` | a shell takes it, and cosette understands each of its commands in it |
 //! | `json`, `toml`, `ini`, `lua` | it has the shape of one |
+//! | `rust` | `testdata/add-plugin` says so, which builds it |
 //! | `text` | always: it is for people |
 
 #![allow(clippy::disallowed_methods, reason = "tests look at real files")]
@@ -129,7 +130,7 @@ fn check(block: &Block, is_run: bool) -> Result<(), String> {
             shape_of(&block.text, |line| line.starts_with('[') && line.ends_with(']') || line.contains(" = "))
         }
         "lua" if block.text.matches('{').count() == block.text.matches('}').count() => Ok(()),
-        "text" => Ok(()),
+        "rust" | "text" => Ok(()),
         other => Err(format!("nobody checks `{other}`")),
     }
 }
