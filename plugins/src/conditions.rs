@@ -15,7 +15,7 @@ use crate::system::{Command, Mode};
 use crate::{Context, System};
 use anyhow::Result;
 use cosette_schema::yaml::{Node, Value};
-use cosette_schema::{Decode, Field, Findings, Spanned, Text};
+use cosette_schema::{Decode, Field, Findings, Span, Spanned, Text};
 use machine::{Fact, Matches, ServiceManager};
 use paths::Paths;
 
@@ -79,6 +79,21 @@ impl Conditions {
             _ => {}
         }
         Some(())
+    }
+
+    /// Why they hold on no machine, and where that stands. Only what is certain is said.
+    pub fn contradiction(&self) -> Option<(Span, String)> {
+        let of_facts = self.matches.iter().find_map(Matches::contradiction);
+        of_facts.or_else(|| self.paths.contradiction()).or_else(|| {
+            let text = self.shell.as_ref()?;
+            let never_true = match text.as_str().trim() {
+                "false" | "/bin/false" | "/usr/bin/false" | "! true" => true,
+                line => line
+                    .strip_prefix("exit ")
+                    .is_some_and(|status| status.trim().parse().is_ok_and(|status: u8| status > 0)),
+            };
+            never_true.then(|| (text.span(), "`if` never ends with status 0".to_owned()))
+        })
     }
 
     /// Asks each condition, the cheap ones first and the shell last. `Err` means that a question could not be

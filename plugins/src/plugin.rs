@@ -3,7 +3,7 @@
 use crate::{Context, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Shape};
+use cosette_schema::{Decode, Findings, Shape, Span};
 
 /// One key of a step. The configuration struct is the plugin.
 ///
@@ -15,6 +15,11 @@ pub trait Plugin: Decode + 'static {
 
     /// Looks for mistakes that decoding cannot see. Pure: no file is looked at.
     fn check(&self, _findings: &mut Findings) {}
+
+    /// The files that it replaces whatever is in them, and where each is named. Pure, as `check` is.
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        Vec::new()
+    }
 
     /// Brings the machine into the state that the configuration describes. Called at every boot: what is so
     /// already stays untouched.
@@ -28,6 +33,8 @@ pub trait Plugin: Decode + 'static {
 pub trait Instance {
     /// The key in the step.
     fn key(&self) -> &'static str;
+    /// [`Plugin::replaces`].
+    fn replaces(&self) -> Vec<(&str, Span)>;
     /// [`Plugin::apply`].
     fn apply(&self, cx: &Context, sys: &System) -> Result<()>;
 }
@@ -35,6 +42,10 @@ pub trait Instance {
 impl<P: Plugin> Instance for P {
     fn key(&self) -> &'static str {
         P::KEY
+    }
+
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        Plugin::replaces(self)
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

@@ -8,7 +8,9 @@ use crate::{Context, System};
 use anyhow::Result;
 use cosette_schema::cloud_config::Module;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Diagnostic, Field, Findings, Origin, RawStep, Span, Spanned, record, suggest};
+use cosette_schema::{
+    Decode, Diagnostic, Field, Findings, Origin, RawStep, Rule, Span, Spanned, record, suggest,
+};
 use std::rc::Rc;
 
 /// A step, decoded.
@@ -102,6 +104,26 @@ impl Step {
         Self { name, span, after, findings, conditions, plugins, fields, once }
     }
 
+    /// The files that it replaces whatever is in them, and where each is named.
+    pub fn replaces(&self) -> impl Iterator<Item = (&str, Span)> {
+        self.plugins.iter().flat_map(|(_, plugin)| plugin.replaces())
+    }
+
+    /// Why it runs on no machine, and where that stands; nothing if it may run on one.
+    pub fn contradiction(&self) -> Option<(Span, String)> {
+        self.conditions.as_ref().and_then(Conditions::contradiction)
+    }
+
+    /// Whether it surely runs where the other one runs: all of its conditions are among those of the other.
+    pub fn runs_wherever_runs(&self, other: &Self) -> bool {
+        let among_theirs = |(key, condition): &(Spanned<String>, Node)| {
+            let mut theirs = other.fields.iter();
+            theirs.any(|(name, value)| name.value == key.value && value.is_same(condition))
+        };
+        let mut own = self.fields.iter().filter(|(key, _)| Conditions::has(&key.value));
+        self.conditions.is_some() && self.once.is_none() && own.all(among_theirs)
+    }
+
     /// Whether the step runs. A step whose conditions were not understood does not.
     pub fn evaluate(&self, cx: &Context, sys: &System) -> Result<Verdict> {
         match (&self.conditions, &self.once) {
@@ -125,7 +147,7 @@ impl Step {
 fn unknown_key(key: &str, span: Span, findings: &mut Findings) {
     let known = Step::FIELDS.iter().chain(Conditions::FIELDS).map(|field| field.names[0]);
     let known = known.chain(PLUGINS.iter().map(|plugin| plugin.key));
-    let finding = findings.warn(span, format!("unknown key `{key}`"));
+    let finding = findings.warn(span, format!("unknown key `{key}`")).rule(Rule::UnknownKey);
     if let Some(near) = suggest(key, known) {
         finding.help(format!("did you mean `{near}`?"));
     }

@@ -39,6 +39,9 @@ hyperfine -N --style basic --warmup 20 --runs 300 /bin/true \
     "$cosette --root $directory/root apply -s fs builtin:" 2>/dev/null
 peak "$cosette" --root "$directory/root" apply -s fs builtin:
 
+echo "--- the check of the default set"
+hyperfine -N --style basic --warmup 20 --runs 300 "$cosette check builtin:" 2>/dev/null
+
 echo "--- the generator, as in an initramfs"
 if [ "$(id -u)" = 0 ]; then
     mkdir "$directory/bin" "$directory/early"

@@ -84,7 +84,9 @@ pub enum Command {
     /// be loaded, is said to be so.
     Try(Try),
     /// Show everything that is wrong with the given sources
-    Check(Sources),
+    ///
+    /// Findings about several documents, such as a file that two of them write, are made of all sources together.
+    Check(Check),
     /// Print the JSON Schema of stage documents and cloud-configs, for editors
     Schema,
     /// Lay volumes, overlays and persistent directories over the root file system, in the initramfs
@@ -213,9 +215,25 @@ pub struct Mount {
     pub dry_run: bool,
 }
 
+/// How findings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// With the lines they are about, for people.
+    Human,
+    /// As one JSON object; the same as --json.
+    Json,
+    /// As a log in SARIF 2.1.0, for code hosts.
+    Sarif,
+    /// As workflow commands of GitHub Actions.
+    Github,
+}
+
 /// Arguments of `check`.
 #[derive(Debug, Args)]
-pub struct Sources {
+pub struct Check {
+    /// How findings are printed
+    #[arg(long, value_name = "FORMAT", conflicts_with = "json")]
+    pub format: Option<Format>,
     /// Files, directories, URLs (http, https, file), `-` for standard input, `builtin:` for the default set
     #[arg(required = true, value_name = "SOURCE")]
     pub sources: Vec<String>,

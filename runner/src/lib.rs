@@ -5,6 +5,7 @@
 
 pub mod boot;
 pub mod builtin;
+pub mod check;
 pub mod command_line;
 pub mod commands;
 pub mod executor;

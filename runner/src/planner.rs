@@ -7,7 +7,7 @@
 //! behind the steps it names, and nothing else.
 
 use cosette_plugins::step::Step;
-use cosette_schema::{Diagnostic, Document, Findings, Origin, Spanned};
+use cosette_schema::{Diagnostic, Document, Findings, Origin, Rule, Spanned};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
@@ -182,6 +182,7 @@ impl Graph {
                 planned.step.after.first().map(|target| target.span),
                 format!("these steps wait for each other: {}", names.join(", ")),
             )
+            .rule(Rule::Order)
             .help("remove one `after`; they run all the same");
         findings.extend(finding.into_vec());
         first
@@ -229,10 +230,8 @@ impl Names {
     fn unknown(&self, target: &Spanned<String>, planned: &Planned, findings: &mut Vec<Diagnostic>) {
         let mut finding = Findings::new(planned.origin.clone());
         let stage = &planned.stage;
-        let found = finding.error(
-            target.span,
-            format!("`after` names `{}`, which no step of `{stage}` is called", target.value),
-        );
+        let message = format!("`after` names `{}`, which no step of `{stage}` is called", target.value);
+        let found = finding.error(target.span, message).rule(Rule::Order);
         let mut known: Vec<&str> = self.steps.keys().map(String::as_str).collect();
         known.sort_unstable();
         found.help(match cosette_schema::suggest(&target.value, known) {

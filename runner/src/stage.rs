@@ -12,6 +12,9 @@ use cosette_schema::{Diagnostic, Document, Findings, Origin, Severity, parse, pa
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// The stages that the units of a system run at each boot, in their order; the last one runs again and again.
+pub const OF_A_BOOT: [&str; 6] = ["rootfs", "initramfs", "fs", "boot", "network", "reconcile"];
+
 /// Documents with their findings, and the texts that findings may point into.
 pub struct Documents {
     /// What could be understood, in order.

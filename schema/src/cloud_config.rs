@@ -3,7 +3,7 @@
 use crate::document::{RawStep, Stage};
 use crate::scalar::boolean;
 use crate::yaml::{Node, Scalar, Style, TEXT_LIMIT, Value};
-use crate::{Findings, Span, Spanned, excerpt, suggest};
+use crate::{Findings, Rule, Span, Spanned, excerpt, suggest};
 
 /// What the first comments of a text say that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -409,7 +409,8 @@ fn warn_of_unsupported(keys: &[(Spanned<String>, Node)], findings: &mut Findings
             findings.warn(key.span, message).help("it is ignored; a step below `stages:` may do instead");
             continue;
         }
-        let finding = findings.warn(key.span, format!("unknown key `{}`", excerpt(key)));
+        let finding =
+            findings.warn(key.span, format!("unknown key `{}`", excerpt(key))).rule(Rule::UnknownKey);
         if let Some(near) = suggest(key, supported().chain(["stages", "name"])) {
             finding.help(format!("did you mean `{near}`?"));
         }

@@ -244,6 +244,7 @@ pub(crate) mod tests {
             .into_iter()
             .map(|finding| {
                 let severity = match finding.severity {
+                    Severity::Note => "note",
                     Severity::Warning => "warning",
                     Severity::Error => "error",
                 };

@@ -31,10 +31,77 @@ impl fmt::Display for Origin {
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
+    /// Right as it is, and worth knowing.
+    Note,
     /// Understood, but probably not meant.
     Warning,
     /// Not understood: the item around it is left out.
     Error,
+}
+
+/// What kind of finding it is, for programs that sort and silence them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rule {
+    /// Something is not understood, and left out.
+    Invalid,
+    /// Something is understood, but probably not meant.
+    Doubtful,
+    /// A key that nothing reads.
+    UnknownKey,
+    /// An `after` that names no step, or steps that wait for each other.
+    Order,
+    /// A file that a later document writes as well.
+    Overwritten,
+    /// A step whose conditions hold nowhere.
+    NeverRuns,
+    /// A stage that nothing runs.
+    UnknownStage,
+}
+
+impl Rule {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Invalid,
+        Self::Doubtful,
+        Self::UnknownKey,
+        Self::Order,
+        Self::Overwritten,
+        Self::NeverRuns,
+        Self::UnknownStage,
+    ];
+
+    const fn of(severity: Severity) -> Self {
+        match severity {
+            Severity::Error => Self::Invalid,
+            Severity::Warning | Severity::Note => Self::Doubtful,
+        }
+    }
+
+    /// The name by which programs know it: these stay what they are.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Invalid => "invalid",
+            Self::Doubtful => "doubtful",
+            Self::UnknownKey => "unknown-key",
+            Self::Order => "order",
+            Self::Overwritten => "overwritten",
+            Self::NeverRuns => "never-runs",
+            Self::UnknownStage => "unknown-stage",
+        }
+    }
+
+    /// What it is about, in a sentence.
+    pub const fn description(self) -> &'static str {
+        match self {
+            Self::Invalid => "Something is not understood, and left out.",
+            Self::Doubtful => "Something is understood, but probably not meant.",
+            Self::UnknownKey => "A key that nothing reads.",
+            Self::Order => "An `after` that names no step, or steps that wait for each other.",
+            Self::Overwritten => "A file that a later document writes as well.",
+            Self::NeverRuns => "A step whose conditions hold nowhere.",
+            Self::UnknownStage => "A stage that nothing runs.",
+        }
+    }
 }
 
 /// One finding.
@@ -42,6 +109,8 @@ pub enum Severity {
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What kind it is.
+    pub rule: Rule,
     /// The text it is about.
     pub origin: Origin,
     /// Where in the text; nothing when it is about the whole of it.
@@ -56,6 +125,12 @@ impl Diagnostic {
     /// Adds the remedy.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Sets the kind, which is otherwise that of the severity.
+    pub fn rule(&mut self, rule: Rule) -> &mut Self {
+        self.rule = rule;
         self
     }
 }
@@ -110,6 +185,11 @@ impl Findings {
         self.push(Severity::Warning, span.into(), message.into())
     }
 
+    /// Records something worth knowing.
+    pub fn note(&mut self, span: impl Into<Option<Span>>, message: impl Into<String>) -> &mut Diagnostic {
+        self.push(Severity::Note, span.into(), message.into())
+    }
+
     /// Whether an error is among the findings.
     pub fn has_errors(&self) -> bool {
         self.errors > 0
@@ -127,13 +207,15 @@ impl Findings {
         if let Some((_, count)) = self.beyond {
             let severity = if self.has_errors() { Severity::Error } else { Severity::Warning };
             let message = format!("{count} more findings are not shown");
-            self.list.push(Diagnostic { severity, origin: self.origin, span: None, message, help: None });
+            let (rule, origin) = (Rule::of(severity), self.origin);
+            self.list.push(Diagnostic { severity, rule, origin, span: None, message, help: None });
         }
         self.list
     }
 
     fn push(&mut self, severity: Severity, span: Option<Span>, message: String) -> &mut Diagnostic {
-        let finding = Diagnostic { severity, origin: self.origin.clone(), span, message, help: None };
+        let (rule, origin) = (Rule::of(severity), self.origin.clone());
+        let finding = Diagnostic { severity, rule, origin, span, message, help: None };
         if self.list.len() < LIMIT {
             let at = self.list.len();
             self.list.push(finding);

@@ -3,7 +3,7 @@
 use crate::cloud_config::{self, Header, Module};
 use crate::decode::key;
 use crate::yaml::{self, Node, Value};
-use crate::{Decode, Diagnostic, Findings, Origin, Span, Spanned, excerpt, suggest};
+use crate::{Decode, Diagnostic, Findings, Origin, Rule, Span, Spanned, excerpt, suggest};
 
 /// What one text says.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ fn warn_of_unknown(name: &Spanned<String>, value: &Node, findings: &mut Findings
     } else {
         "a document has the keys `name` and `stages`".to_owned()
     };
-    findings.warn(name.span, format!("unknown key `{shown}`")).help(help);
+    findings.warn(name.span, format!("unknown key `{shown}`")).rule(Rule::UnknownKey).help(help);
 }
 
 fn stages(node: Node, findings: &mut Findings) -> Vec<Stage> {

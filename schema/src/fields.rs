@@ -1,7 +1,7 @@
 //! Structs that are read from maps: [`record!`](crate::record!) and what it expands to.
 
 use crate::yaml::{Node, Value};
-use crate::{Decode, Findings, Shape, excerpt, suggest};
+use crate::{Decode, Findings, Rule, Shape, excerpt, suggest};
 
 /// A key of a record, for the JSON Schema and the reference of the language.
 #[derive(Clone, Copy, Debug)]
@@ -125,7 +125,7 @@ fn unknown_key<'k>(
             format!("known keys are {}", shown.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
         }
     };
-    findings.warn(key.span, format!("unknown key `{}`", excerpt(key))).help(help);
+    findings.warn(key.span, format!("unknown key `{}`", excerpt(key))).rule(Rule::UnknownKey).help(help);
 }
 
 /// Declares a struct that is read from a YAML map.

@@ -25,7 +25,7 @@ mod text;
 pub mod yaml;
 
 pub use decode::{Decode, Named, Spanned};
-pub use diagnostic::{Diagnostic, Findings, Origin, Severity, distinct};
+pub use diagnostic::{Diagnostic, Findings, Origin, Rule, Severity, distinct};
 pub use document::{Document, RawStep, Stage, parse};
 pub use dot_notation::parse_dot_notation;
 pub use encoding::text_of;

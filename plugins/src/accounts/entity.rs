@@ -143,7 +143,7 @@ impl Item {
             let span = self.place(&finding);
             let recorded = match finding.severity {
                 Severity::Error => findings.error(span, finding.message),
-                Severity::Warning => findings.warn(span, finding.message),
+                Severity::Warning | Severity::Note => findings.warn(span, finding.message),
             };
             if let Some(help) = finding.help {
                 recorded.help(help);
@@ -164,7 +164,7 @@ impl Item {
             };
             match finding.severity {
                 Severity::Error => drop(cx.attempt::<()>(span, Err(anyhow!(message)))),
-                Severity::Warning => cx.warn(span, message),
+                Severity::Warning | Severity::Note => cx.warn(span, message),
             }
         }
         entity

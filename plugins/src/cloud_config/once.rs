@@ -193,6 +193,10 @@ impl Instance for Recorded {
         self.plugin.key()
     }
 
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        self.plugin.replaces()
+    }
+
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         let Self { once, plugin } = self;
         if once.module.frequency == Frequency::AtMostOnce {

@@ -59,7 +59,7 @@ use crate::{Context, Plugin, System};
 use anyhow::{Result, anyhow};
 use cosette_schema::cloud_config::is_deferred;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Named, Permissions, Shape, Spanned, Text, record};
+use cosette_schema::{Decode, Findings, Named, Permissions, Shape, Span, Spanned, Text, record};
 use std::borrow::Cow;
 
 /// The largest content that is fetched.
@@ -158,6 +158,12 @@ impl Decode for Entry {
 }
 
 impl<const DEFERRED: bool> Files<DEFERRED> {
+    /// See [`Plugin::replaces`].
+    pub(super) fn replaces(&self) -> Vec<(&str, Span)> {
+        let whole = self.0.iter().filter(|entry| !entry.keys.append);
+        whole.map(|Entry { keys, .. }| (keys.path.as_str(), keys.path.span())).collect()
+    }
+
     /// Looks for what yip would have rendered.
     pub(super) fn check(&self, findings: &mut Findings) {
         for Entry { keys, .. } in &self.0 {
@@ -236,6 +242,10 @@ impl Plugin for WriteFiles {
 
     fn check(&self, findings: &mut Findings) {
         self.write_files.check(findings);
+    }
+
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        self.write_files.replaces()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

@@ -29,7 +29,7 @@
 use super::write_files::Files;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
-use cosette_schema::{Findings, record};
+use cosette_schema::{Findings, Span, record};
 
 record! {
     /// Files that are written late.
@@ -44,6 +44,10 @@ impl Plugin for WriteFilesDeferred {
 
     fn check(&self, findings: &mut Findings) {
         self.write_files.check(findings);
+    }
+
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        self.write_files.replaces()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

@@ -5,7 +5,7 @@ use crate::facts::Facts;
 use crate::pattern::Pattern;
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Shape, Text, suggest};
+use cosette_schema::{Decode, Findings, Shape, Span, Text, suggest};
 
 /// Architectures that have another name than in Go, with that name.
 const ARCHITECTURES: [(&str, &str); 6] = [
@@ -15,6 +15,12 @@ const ARCHITECTURES: [(&str, &str); 6] = [
     ("i386", "386"),
     ("i686", "386"),
     ("armv7", "arm"),
+];
+
+/// All architectures for which Go has a name and Linux a kernel.
+const KNOWN_TO_GO: [&str; 17] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc", "ppc64",
+    "ppc64le", "riscv", "riscv64", "s390x", "sparc", "sparc64",
 ];
 
 /// What a pattern is compared with.
@@ -63,6 +69,26 @@ impl Matches {
         Shape::text("regular expression")
     }
 
+    /// Why no machine is like that: architectures are few, and known.
+    pub(super) fn contradiction(&self) -> Option<(Span, String)> {
+        let some = || KNOWN_TO_GO.iter().any(|name| self.pattern.is_match(name));
+        if self.fact != Fact::Architecture || some() {
+            return None;
+        }
+        let pattern = self.source.as_str();
+        let hint =
+            self.hint().unwrap_or_else(|| "; they have the names of Go: amd64, arm64, riscv64".to_owned());
+        Some((self.source.span(), format!("`only_arch`: no architecture matches {pattern:?}{hint}")))
+    }
+
+    fn hint(&self) -> Option<String> {
+        let pattern = self.source.as_str();
+        ARCHITECTURES
+            .iter()
+            .find(|(other, _)| self.fact == Fact::Architecture && pattern.contains(other))
+            .map(|(other, name)| format!("; {other} is called {name} here, as in Go"))
+    }
+
     /// Why the step must not run.
     pub(super) fn objection(&self, facts: &Facts) -> Option<String> {
         let (key, name, value) = match self.fact {
@@ -78,11 +104,8 @@ impl Matches {
             return None;
         }
         let pattern = self.source.as_str();
-        let hint = ARCHITECTURES
-            .iter()
-            .find(|(other, _)| self.fact == Fact::Architecture && pattern.contains(other))
-            .map(|(other, name)| format!("; {other} is called {name} here, as in Go"));
-        Some(format!("`{key}`: {name} {value:?} does not match {pattern:?}{}", hint.unwrap_or_default()))
+        let hint = self.hint().unwrap_or_default();
+        Some(format!("`{key}`: {name} {value:?} does not match {pattern:?}{hint}"))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::System;
 use crate::path::AbsolutePath;
 use anyhow::Result;
 use cosette_schema::yaml::{Node, Value};
-use cosette_schema::{Decode, Field, Findings, Shape, Spanned, suggest};
+use cosette_schema::{Decode, Field, Findings, Shape, Span, Spanned, suggest};
 
 /// Paths by what is asked of them; links are followed, and all lists that have something in them count.
 #[derive(Debug, Default)]
@@ -83,6 +83,16 @@ fn list(node: &Node, findings: &mut Findings) -> Option<Vec<AbsolutePath>> {
 }
 
 impl Paths {
+    /// Why no root can be like that: what must be there must not be there. A path through a link may be another one, so
+    /// only the same text counts.
+    pub(super) fn contradiction(&self) -> Option<(Span, String)> {
+        let excluded = |path: &&AbsolutePath| self.none.iter().any(|none| none.as_str() == path.as_str());
+        let one_of_all = self.all.iter().find(excluded);
+        let each_of_any = self.any.first().filter(|_| self.any.iter().all(|path| excluded(&path)));
+        let path = one_of_all.or(each_of_any)?;
+        Some((path.span(), format!("`if_files`: {} must exist and must not exist", path.as_str())))
+    }
+
     /// Why the step must not run.
     pub(super) fn objection(&self, sys: &System) -> Result<Option<String>> {
         for path in &self.all {

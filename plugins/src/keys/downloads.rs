@@ -53,7 +53,7 @@ use crate::{Context, Plugin, System};
 use anyhow::{Context as _, Result};
 use checksum::Checksum;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Permissions, Shape, Spanned, record};
+use cosette_schema::{Decode, Findings, Permissions, Shape, Span, Spanned, record};
 use std::time::Duration;
 use transfer::{TRIES, transfer};
 use version::Version;
@@ -120,6 +120,11 @@ impl Decode for Downloads {
 
 impl Plugin for Downloads {
     const KEY: &'static str = "downloads";
+
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        let named = self.0.iter().filter(|entry| !entry.path.as_str().ends_with('/'));
+        named.map(|entry| (entry.path.as_str(), entry.path.span())).collect()
+    }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         for entry in &self.0 {

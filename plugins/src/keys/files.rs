@@ -60,7 +60,7 @@ use crate::system::File;
 use crate::{Context, Plugin, System, template};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Permissions, Shape, Spanned, Text, record};
+use cosette_schema::{Decode, Findings, Permissions, Shape, Span, Spanned, Text, record};
 use encoding::Encoding;
 use std::borrow::Cow;
 
@@ -137,6 +137,11 @@ impl Decode for Entry {
 
 impl Plugin for Files {
     const KEY: &'static str = "files";
+
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        let whole = self.0.iter().filter(|entry| !entry.keys.append);
+        whole.map(|Entry { keys, .. }| (keys.path.as_str(), keys.path.span())).collect()
+    }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         for entry in &self.0 {

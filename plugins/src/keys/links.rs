@@ -28,7 +28,7 @@ use crate::path::AbsolutePath;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
-use cosette_schema::{Decode, Findings, Shape, record};
+use cosette_schema::{Decode, Findings, Shape, Span, record};
 
 /// Symbolic links, made in the order in which they are written.
 #[derive(Debug)]
@@ -59,6 +59,10 @@ impl Decode for Links {
 
 impl Plugin for Links {
     const KEY: &'static str = "links";
+
+    fn replaces(&self) -> Vec<(&str, Span)> {
+        self.0.iter().map(|link| (link.path.as_str(), link.path.span())).collect()
+    }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         for Link { path, target, force } in &self.0 {

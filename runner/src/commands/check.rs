@@ -1,49 +1,60 @@
 //! `cosette check`: everything that is wrong with documents, at once.
 
 use super::{Machine, print_json, sources, status_of, wrong_usage};
-use crate::command_line::{Options, Sources};
-use crate::planner::plan;
+use crate::check::{Checked, annotations, log};
+use crate::command_line::{Check, Format, Options};
 use crate::report::{Finding, plural};
 use crate::stage::Documents;
-use anyhow::Result;
-use cosette_schema::{Diagnostic, Severity, distinct};
+use anyhow::{Context, Result};
+use cosette_schema::{Diagnostic, Severity};
+use serde::Serialize;
 use std::io::{Write, stdout};
 
-/// Checks the given sources: each document by itself, every step of every stage, and their order.
-pub(super) fn check(options: &Options, arguments: &Sources) -> Result<u8> {
+/// A finding, and what kind it is.
+#[derive(Serialize)]
+struct Found {
+    #[serde(flatten)]
+    finding: Finding,
+    rule: &'static str,
+}
+
+/// Checks the given sources: each document by itself, every step of every stage, and all of them together.
+pub(super) fn check(options: &Options, arguments: &Check) -> Result<u8> {
     let sources = match sources(&arguments.sources) {
         Ok(sources) => sources,
         Err(message) => return Ok(wrong_usage(&message)),
     };
-    let documents = Documents::read(&sources, &Machine::new()?.place());
-    let number = documents.documents.len();
-    let stages = documents.stages();
-    let texts = documents.texts;
-    let mut findings = documents.findings;
-    let mut steps = 0;
-    for stage in stages {
-        let plan = plan(&stage, documents.documents.clone());
-        findings.extend(plan.findings);
-        steps += plan.steps.len();
-        findings.extend(plan.steps.into_iter().flat_map(|planned| planned.step.findings));
-    }
-    distinct(&mut findings);
-    findings.sort_by(|one, other| place(one).cmp(&place(other)));
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    if options.json {
-        let diagnostics: Vec<Finding> = findings.iter().map(Finding::from).collect();
-        print_json(&serde_json::json!({ "diagnostics": diagnostics }))?;
-    } else {
-        options.print_excerpts(&findings, &texts);
-        if !options.quiet {
-            let (documents, steps) = (plural(number, "document"), plural(steps, "step"));
-            let (errors, warnings) = (plural(errors, "error"), plural(findings.len() - errors, "warning"));
-            let _ = writeln!(stdout(), "{documents}, {steps}: {errors}, {warnings}");
+    let checked = Checked::of(Documents::read(&sources, &Machine::new()?.place()));
+    let errors = checked.count(Severity::Error);
+    let Checked { findings, texts, .. } = &checked;
+    match arguments.format.unwrap_or(if options.json { Format::Json } else { Format::Human }) {
+        Format::Human => {
+            options.print_excerpts(findings, texts);
+            if !options.quiet {
+                let _ = writeln!(stdout(), "{}", summary(&checked));
+            }
+        }
+        Format::Json => {
+            let found = |finding: &Diagnostic| Found { finding: finding.into(), rule: finding.rule.id() };
+            let diagnostics: Vec<Found> = findings.iter().map(found).collect();
+            print_json(&serde_json::json!({ "diagnostics": diagnostics }))?;
+        }
+        Format::Sarif => print_json(&log(findings, texts))?,
+        Format::Github => {
+            stdout().write_all(annotations(findings).as_bytes()).context("cannot print the findings")?;
         }
     }
     Ok(if errors > 0 { status_of::INVALID } else { status_of::DONE })
 }
 
-fn place(finding: &Diagnostic) -> (&str, Option<u32>) {
-    (finding.origin.as_str(), finding.span.map(|span| span.start))
+/// `1 document, 2 steps: 0 errors, 1 warning, 1 note`.
+fn summary(checked: &Checked) -> String {
+    let (documents, steps) = (plural(checked.documents, "document"), plural(checked.steps, "step"));
+    let errors = plural(checked.count(Severity::Error), "error");
+    let warnings = plural(checked.count(Severity::Warning), "warning");
+    let notes = match checked.count(Severity::Note) {
+        0 => String::new(),
+        notes => format!(", {}", plural(notes, "note")),
+    };
+    format!("{documents}, {steps}: {errors}, {warnings}{notes}")
 }

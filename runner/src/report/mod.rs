@@ -181,6 +181,7 @@ impl From<&Diagnostic> for Finding {
     fn from(diagnostic: &Diagnostic) -> Self {
         Self {
             severity: match diagnostic.severity {
+                Severity::Note => "note".to_owned(),
                 Severity::Warning => "warning".to_owned(),
                 Severity::Error => "error".to_owned(),
             },

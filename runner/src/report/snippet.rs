@@ -27,6 +27,7 @@ impl Texts {
 /// A finding as people read it: with the line it is about, if the text is at hand and the line holds no secret.
 pub fn excerpt(diagnostic: &Diagnostic, texts: &Texts, colour: bool) -> String {
     let level = match diagnostic.severity {
+        Severity::Note => Level::NOTE,
         Severity::Warning => Level::WARNING,
         Severity::Error => Level::ERROR,
     };

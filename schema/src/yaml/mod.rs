@@ -71,6 +71,25 @@ pub enum Style {
 }
 
 impl Node {
+    /// Whether both say the same, wherever they stand and however they are quoted.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.value, &other.value) {
+            (Value::Scalar(one), Value::Scalar(other)) => {
+                one.text == other.text && one.is_null() == other.is_null()
+            }
+            (Value::List(one), Value::List(other)) => {
+                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| one.is_same(other))
+            }
+            (Value::Map(one), Value::Map(other)) => {
+                let same = |(one, other): (&(Self, Self), &(Self, Self))| {
+                    one.0.is_same(&other.0) && one.1.is_same(&other.1)
+                };
+                one.len() == other.len() && one.iter().zip(other).all(same)
+            }
+            _ => false,
+        }
+    }
+
     /// What kind of thing it is, for messages: `a list`, `a map`, `null`, `a single value`.
     pub fn kind(&self) -> &'static str {
         match &self.value {
