@@ -13,6 +13,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use elemental::Elemental;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use yip::{CosSetup, Yip};
 
 /// Applies the stages of an immutable Linux system.
@@ -94,8 +95,8 @@ pub enum Command {
     /// What is mounted is said by the variables in /run/cos/cos-layout.env, which the stage `rootfs` writes, and by
     /// `rd.cos.…=` on the kernel command line. The report is kept for `cosette status`.
     Mount(Mount),
-    /// Show how the stages of this boot went
-    Status,
+    /// Show how the stages of this boot went, and first what failed and why
+    Status(Status),
     /// Show what took the stages of this boot longest, and how much of that were programs
     Blame,
     /// Put the files of a container image into a directory
@@ -213,6 +214,26 @@ pub struct Mount {
     /// Show what would be mounted, and the lines of fstab for it; do nothing
     #[arg(long)]
     pub dry_run: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Wait until the stages of this boot have ended: fs, boot and network, as far as their units are enabled
+    ///
+    /// Then it ends with 0 if all went well, and with 1 if something failed or a stage did not end in time.
+    #[arg(long)]
+    pub wait: bool,
+    /// How long: seconds, or a number with a unit, such as 5min; 10min if it is left out
+    #[arg(long, value_name = "TIME", requires = "wait", value_parser = duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// `90`, `90s`, `5min`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let parsed = seconds.or_else(|| humantime::parse_duration(text).ok());
+    parsed.ok_or_else(|| "it is no time, such as 90 or 5min".to_owned())
 }
 
 /// How findings are printed.

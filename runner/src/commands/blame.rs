@@ -22,6 +22,18 @@ struct Blame<'a> {
     processor_ms: f64,
     /// The slowest first.
     steps: Vec<Share<'a>>,
+    /// Whole stages, the slowest first.
+    stages: Vec<Whole<'a>>,
+}
+
+/// A stage with all of its steps.
+#[derive(Debug, Serialize)]
+struct Whole<'a> {
+    duration_ms: f64,
+    programs_ms: f64,
+    stage: &'a str,
+    /// How long the kernel ran when it began.
+    uptime_ms: Option<f64>,
 }
 
 /// A step; or, without a document, what a stage spent beside its steps.
@@ -82,11 +94,20 @@ impl<'a> Blame<'a> {
             });
         }
         steps.sort_by(|one, other| other.duration_ms.total_cmp(&one.duration_ms));
+        let whole = |report: &'a Report| Whole {
+            duration_ms: report.duration_ms,
+            programs_ms: report.programs_ms,
+            stage: &report.stage,
+            uptime_ms: report.uptime_ms,
+        };
+        let mut stages: Vec<Whole> = reports.iter().map(whole).collect();
+        stages.sort_by(|one, other| other.duration_ms.total_cmp(&one.duration_ms));
         Self {
             duration_ms: rounded(reports.iter().map(|report| report.duration_ms).sum()),
             programs_ms: rounded(reports.iter().map(|report| report.programs_ms).sum()),
             processor_ms: rounded(reports.iter().map(|report| report.processor_ms).sum()),
             steps,
+            stages,
         }
     }
 
@@ -104,6 +125,16 @@ impl<'a> Blame<'a> {
         if let Some(left) = self.steps.len().checked_sub(shown).filter(|left| *left > 0) {
             writeln!(out, "{left} more are quicker; -v shows them")?;
         }
+        writeln!(out, "\n{:>10} {:>10}  whole stages", "ms", "programs")?;
+        for stage in &self.stages {
+            let uptime =
+                stage.uptime_ms.map(|uptime| format!("begun {:.2} s after the kernel", uptime / 1e3));
+            let (duration, programs, name) = (stage.duration_ms, stage.programs_ms, stage.stage);
+            let line =
+                format!("{duration:>10.1} {programs:>10.1}  {name:<17} {}", uptime.unwrap_or_default());
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        writeln!(out)?;
         let (all, programs) = (self.duration_ms, self.programs_ms);
         let (own, processor) = (all - programs, self.processor_ms);
         writeln!(
@@ -131,6 +162,7 @@ mod tests {
         };
         let summary = json!({"steps": 2, "applied": 2, "skipped": 0, "failed": 0, "changed": 0});
         let report = json!({"stage": "boot", "result": "applied", "started": "2026-01-01T00:00:00Z",
+            "uptime_ms": 2310.0,
             "duration_ms": 12.5, "programs_ms": 8.0, "processor_ms": 2.5, "summary": summary, "diagnostics": [],
             "steps": [step("quick", 3, 0.5, 0.0), step("slow", 9, 10.0, 8.0)]});
         vec![serde_json::from_value(report).unwrap()]
@@ -145,6 +177,10 @@ mod tests {
       10.0        8.0  boot.after        slow  /oem/a.yaml:9
        2.0        0.0  boot              (reading documents, ordering steps, writing to disk)
 1 more are quicker; -v shows them
+
+        ms   programs  whole stages
+      12.5        8.0  boot              begun 2.31 s after the kernel
+
 12.5 ms in all: 8.0 ms in programs, 4.5 ms in cosette, which had a processor for 2.5 ms
 ";
         assert_eq!(String::from_utf8(text).unwrap(), &expected[1..]);
@@ -159,5 +195,6 @@ mod tests {
         assert_eq!(last["name"], "quick");
         assert_eq!((&last["document"], &last["line"]), (&json!("/oem/a.yaml"), &json!(3)));
         assert_eq!(json["steps"][1]["document"], json!(null));
+        assert_eq!(json["stages"][0]["stage"], "boot");
     }
 }

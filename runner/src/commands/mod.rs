@@ -51,7 +51,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Check(arguments) => check::check(&options, &arguments),
         Command::Schema => schema::schema(),
         Command::Mount(arguments) => mount::mount(&options, &arguments),
-        Command::Status => status::status(&options),
+        Command::Status(arguments) => status::status(&options, &arguments),
         Command::Blame => blame::blame(&options),
         Command::Pull(arguments) => pull::pull(&options, &arguments),
         Command::Install(arguments) => install::install(&options, &arguments),

@@ -1,13 +1,21 @@
 //! `cosette status`: how the stages of this boot went, what failed first.
 
 use super::{print_json, status_of};
-use crate::command_line::Options;
+use crate::command_line::{self, Options};
 use crate::lifecycle::operation::Running;
-use crate::report::{Outcome, Report, plain, store};
-use anyhow::Result;
+use crate::report::{Outcome, Report, expected, plain, store};
+use anyhow::{Result, bail};
+use cosette_plugins::System;
 use cosette_plugins::system::Mode;
 use serde::Serialize;
 use std::io::{Write, stderr, stdout};
+use std::time::{Duration, Instant};
+
+/// How long is waited unless it is said.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// How often is looked for reports meanwhile.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// What is shown.
 #[derive(Serialize)]
@@ -15,19 +23,28 @@ struct Status<'a> {
     reports: &'a [Report],
     /// The operation on the systems of this machine that runs now.
     running: Option<&'a Running>,
+    /// The stages that were waited for and have not ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    missing: Option<&'a [&'static str]>,
 }
 
 /// Shows the reports of this boot.
-pub(super) fn status(options: &Options) -> Result<u8> {
+pub(super) fn status(options: &Options, arguments: &command_line::Status) -> Result<u8> {
     let sys = options.system(Mode::Plan)?;
+    let missing = match arguments.wait {
+        true => Some(wait(&sys, arguments.timeout.unwrap_or(TIMEOUT))?),
+        false => None,
+    };
     let (reports, errors) = store::load(&sys)?;
     for error in &errors {
         let _ = writeln!(stderr(), "warning: {error:#}");
     }
-    let failed = reports.iter().any(|report| report.failed());
+    let not_known = arguments.wait && !errors.is_empty();
+    let all_ended = missing.as_ref().is_none_or(|missing| missing.is_empty());
+    let failed = !all_ended || not_known || reports.iter().any(|report| report.failed());
     let running = Running::find(&sys)?;
     if options.json {
-        print_json(&Status { reports: &reports, running: running.as_ref() })?;
+        print_json(&Status { reports: &reports, running: running.as_ref(), missing: missing.as_deref() })?;
     } else if reports.is_empty() {
         let _ = writeln!(stdout(), "{}", store::NONE);
     } else {
@@ -51,4 +68,25 @@ pub(super) fn status(options: &Options) -> Result<u8> {
         let _ = writeln!(stdout(), "{running}");
     }
     Ok(if failed { status_of::FAILED } else { status_of::DONE })
+}
+
+/// Waits until the stages that are expected have ended; gives those that have not.
+fn wait(sys: &System, timeout: Duration) -> Result<Vec<&'static str>> {
+    let begun = Instant::now();
+    loop {
+        let (missing, any_enabled) = expected::missing(sys)?;
+        if !any_enabled {
+            bail!("no unit of the stages fs, boot and network is enabled: there is nothing to wait for");
+        }
+        if missing.is_empty() {
+            return Ok(missing);
+        }
+        let left = timeout.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            let (stages, time) = (missing.join(", "), humantime::format_duration(timeout));
+            let _ = writeln!(stderr(), "error: after {time} these stages have not ended: {stages}");
+            return Ok(missing);
+        }
+        sys.wait_for_others(left.min(INTERVAL))?;
+    }
 }

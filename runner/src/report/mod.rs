@@ -3,6 +3,7 @@
 //! **Architecture invariant:** a report holds no secret. It names documents, lines and paths; never content,
 //! never the text of a command.
 
+pub mod expected;
 mod progress;
 mod secret;
 mod snippet;

@@ -98,6 +98,39 @@ fn status_shows_what_failed_first() {
 }
 
 #[test]
+fn status_waits_for_the_stages_whose_units_are_enabled_and_no_longer_than_it_is_told() {
+    let machine = prepare();
+    fs::remove_file(machine.root("/oem/99.yaml")).unwrap();
+    let nothing = machine.cosette(&["status", "--wait"]);
+    assert!(
+        nothing.status == Some(1) && nothing.stderr.contains("there is nothing to wait for"),
+        "{nothing:#?}"
+    );
+    for stage in ["fs", "boot"] {
+        machine.put(&format!("/etc/systemd/system/multi-user.target.wants/cos-setup-{stage}.service"), "");
+    }
+    machine.cosette(&["run", "fs"]);
+    let late = machine.cosette(&["--json", "status", "--wait", "--timeout", "1"]);
+    assert!(late.stderr.contains("after 1s these stages have not ended: boot"), "{late:#?}");
+    let told: Value = serde_json::from_str(&late.stdout).unwrap();
+    assert_eq!((late.status, &told["missing"][0]), (Some(1), &Value::from("boot")));
+    let well = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(std::time::Duration::from_millis(500));
+            machine.cosette(&["run", "boot"])
+        });
+        machine.cosette(&["status", "--wait", "--timeout", "2min"])
+    });
+    assert!(well.status == Some(0) && well.stdout.contains("boot: "), "{well:#?}");
+    machine.put(
+        "/oem/50.yaml",
+        "stages:\n  fs:\n  - name: Broken\n    files:\n    - {path: /etc, content: x}\n",
+    );
+    machine.cosette(&["run", "fs"]);
+    assert_eq!(machine.cosette(&["status", "--wait"]).status, Some(1));
+}
+
+#[test]
 fn status_tells_of_a_broken_document_too() {
     let machine = prepare();
     machine.cosette(&["run", "boot"]);
