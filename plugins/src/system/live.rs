@@ -8,8 +8,8 @@ use super::block_device::BlockDevice;
 use super::cause::Cause;
 use super::http::{Client, Settings};
 use super::{
-    Command, Directory, Disk, DiskAccess, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted,
-    NewMount, Output, Owner, Systemd, journal, process, stop, sys,
+    Command, Directory, Disk, DiskAccess, Door, Host, Image, InUse, Interrupted, Journal, Limits, Module,
+    Mounted, NewMount, Output, Owner, Systemd, journal, process, stop, sys,
 };
 use crate::disk::devices::Mount;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -200,7 +200,11 @@ impl Host for Live {
                 let options = [(c"source", Some(&*device)), (c"ro", None)];
                 let restrictions =
                     if *read_only { sys::Restrictions::ReadOnly } else { sys::Restrictions::None };
-                sys::new_mount(&kind, &options[..1 + usize::from(*read_only)], restrictions)
+                match sys::new_mount(&kind, &options[..1 + usize::from(*read_only)], restrictions) {
+                    // Somebody writes to it. So nothing is written from this place only.
+                    Err(Errno::EBUSY) if *read_only => sys::new_mount(&kind, &options[..1], restrictions),
+                    mounted => mounted,
+                }
             }
             // Layers by descriptor: nobody can turn them elsewhere, and paths would need escapes that kernels
             // disagree on.
@@ -295,7 +299,7 @@ fn mount_failure(error: Errno) -> anyhow::Error {
         Errno::ENODEV => {
             anyhow!("the kernel has no such file system: name its module in `modules` of an earlier step")
         }
-        Errno::EBUSY => anyhow!("it is in use, or mounted in another way: perhaps read-only"),
+        Errno::EBUSY => InUse.into(),
         Errno::EUCLEAN => anyhow!("the file system is damaged: check it with fsck"),
         other => Cause(other).into(),
     }

@@ -60,7 +60,7 @@ pub use metadata::{Kind, Metadata, Owner};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use module::Refused;
 pub use module::{Image, Module};
-pub use mount::{Directory, Mounted, NewMount};
+pub use mount::{Directory, InUse, Mounted, NewMount};
 pub use namespace::{PrivateMounts, private_mounts};
 pub use space::{FreeSpace, is_full};
 pub use stop::stop_requested;

@@ -34,6 +34,18 @@ impl AsFd for Directory {
     }
 }
 
+/// What is to be mounted is in use, or is mounted in another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InUse;
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is in use, or mounted in another way: perhaps read-only")
+    }
+}
+
+impl std::error::Error for InUse {}
+
 /// What is to be mounted.
 #[derive(Debug)]
 pub enum NewMount<'a> {

@@ -9,9 +9,9 @@ use crate::lifecycle::operation::{Name, Running};
 use crate::lifecycle::outcome::Shown;
 use crate::lifecycle::partitions::BOOTED;
 use crate::lifecycle::session::{Session, require_booted};
-use crate::lifecycle::space;
 use crate::lifecycle::state::State as Known;
 use crate::lifecycle::upgrade::shown;
+use crate::report::size;
 use crate::sentinels;
 use anyhow::Result;
 use cosette_plugins::System;
@@ -137,7 +137,7 @@ impl Machine {
             let line = match known {
                 None => "nothing is known of it".to_owned(),
                 Some(known) => {
-                    let size = known.bytes.map(|bytes| format!(", {}", space::shown(bytes)));
+                    let size = known.bytes.map(|bytes| format!(", {}", size(bytes)));
                     let file_system = known.file_system.as_deref().map(|name| format!(", {name}"));
                     let date = known.date.as_deref().map(|date| format!(", {date}"));
                     [Some(shown(known)), date, file_system, size].into_iter().flatten().collect()

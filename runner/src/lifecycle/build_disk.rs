@@ -9,7 +9,7 @@ use super::new_system::{self, Directories, HookNames, Made, NewSystem, Parts, Sp
 use super::operation::{Event, Name, Operation, failpoint};
 use super::outcome::Outcome;
 use super::space::{self, Need};
-use super::system_disk::{Role, Sizes};
+use super::system_disk::{Role, Sizes, table};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cosette_plugins::System;
 use cosette_plugins::disk::{NewPartition, Partition, partition};
@@ -120,21 +120,13 @@ impl<'a> Build<'a> {
 
     /// The steps.
     pub fn operation(&self) -> Operation<'a, Self> {
-        let size = |role: Role| {
-            let found = self.partitions.iter().find(|(other, _)| *other == role);
-            match found.map_or(0, |(_, partition)| partition.bytes) {
-                0 => "the rest".to_owned(),
-                bytes => space::shown(bytes),
-            }
-        };
-        let table: Vec<_> = Role::ALL.iter().map(|role| format!("{} {}", role.name(), size(*role))).collect();
         let begin = Operation::new(Name::BuildDisk).step(
             "prepare",
             format!("a place for the parts next to {}", self.request.to.display()),
             Self::prepare,
         );
         steps(begin, Name::BuildDisk, &self.request.spec, HOOKS)
-            .step("partitions", table.join(", "), Self::partition)
+            .step("partitions", table(&self.partitions), Self::partition)
             .step("file systems", "on oem, recovery, state and persistent", Self::file_systems)
             .step("GRUB", "for BIOS and EFI", |build| build.boot_loader().class(Class::BootLoader))
             .step("post", format!("hook {}", HOOKS.post), |build| {

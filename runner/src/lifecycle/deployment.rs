@@ -13,6 +13,7 @@ use super::session::Session;
 use super::space;
 use super::state::{Slot, now};
 use crate::boot::Booted;
+use crate::report::size;
 use crate::source::Source as Documents;
 use anyhow::{Context as _, Result, anyhow};
 use cosette_plugins::System;
@@ -106,9 +107,9 @@ pub fn hooks(config: &Config, lenient: bool) -> Hooks {
 pub fn shown_source(resolved: &Resolved) -> String {
     let source = resolved.source();
     match (&resolved.digest, resolved.size) {
-        (Some(digest), size) => format!("{source} ({digest}, {})", space::shown(size)),
+        (Some(digest), bytes) => format!("{source} ({digest}, {})", size(bytes)),
         (None, 0) => source.to_string(),
-        (None, size) => format!("{source} ({})", space::shown(size)),
+        (None, bytes) => format!("{source} ({})", size(bytes)),
     }
 }
 

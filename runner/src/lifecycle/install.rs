@@ -5,7 +5,7 @@ use super::failure::{Class, Classify as _};
 use super::new_system::{self, Directories, ESP, HookNames, Made, NewSystem, Parts, Spec, steps};
 use super::operation::{self, Event, Name, Operation, failpoint};
 use super::outcome::Outcome as Ended;
-use super::system_disk::{Role, Sizes};
+use super::system_disk::{Role, Sizes, table};
 use crate::report::{Outcome, plain};
 use crate::stage::Documents;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -121,16 +121,8 @@ impl<'a> Install<'a> {
     pub fn operation(&self) -> Operation<'a, Self> {
         let mut begin = Operation::new(Name::Install);
         if !self.request.no_format {
-            let sizes = self.partitions.iter().map(|(role, partition)| match partition.bytes {
-                0 => format!("{} the rest", role.name()),
-                bytes => format!("{} {}", role.name(), super::space::shown(bytes)),
-            });
-            let table: Vec<_> = sizes.collect();
-            begin = begin.step(
-                "partitions",
-                format!("{}: {}", self.disk.display(), table.join(", ")),
-                Self::lay_out,
-            );
+            let detail = format!("{}: {}", self.disk.display(), table(&self.partitions));
+            begin = begin.step("partitions", detail, Self::lay_out);
         }
         let begin = begin.step("mount", "oem, recovery, state and persistent", Self::mount);
         let mut operation = steps(begin, Name::Install, &self.request.spec, HOOKS).step(
@@ -218,7 +210,11 @@ impl<'a> Install<'a> {
                 self.sys.mount(&NewMount::Device { device: &device, kind, read_only: false }, &at)?;
                 Ok(point)
             };
-            let mounted = mount().with_context(|| format!("cannot mount {}", role.name()));
+            let mounted = mount().with_context(|| {
+                let remedy =
+                    if self.request.no_format { " (without --no-format it is made anew)" } else { "" };
+                format!("cannot mount {}{remedy}", role.name())
+            });
             self.mounted.push(mounted.class(Class::Partitioning)?);
         }
         if self.request.no_format {
@@ -339,7 +335,16 @@ fn look(sys: &System, disk: &Path, found: &[Partition], role: Role) -> Result<Op
     };
     let device = partition_at(sys, disk, partition.number)?;
     let Some(Mountable { kind, .. }) = Mountable::on(&device, sys)? else { return Ok(None) };
-    let root = sys.host().mount_detached(&device, kind, true).class(Class::Device)?;
+    let root = sys
+        .host()
+        .mount_detached(&device, kind, true)
+        .with_context(|| {
+            let (disk, device) = (disk.display(), device.display());
+            format!(
+                "cannot look whether {disk} has a system (with --force nobody looks): cannot mount {device}"
+            )
+        })
+        .class(Class::Device)?;
     let inside = System::new(
         &PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&root))),
         sys.shared_host(),

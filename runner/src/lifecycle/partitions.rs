@@ -8,8 +8,9 @@ use super::failure::{Class, Classify as _};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cosette_plugins::System;
 use cosette_plugins::disk::{self, Labelled};
-use cosette_plugins::system::NewMount;
+use cosette_plugins::system::{InUse, NewMount};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The label of the partition with the active and the passive system.
 pub const STATE: &str = "COS_STATE";
@@ -25,6 +26,10 @@ pub const BOOTED: [&str; 2] = ["/run/initramfs/cos-state", "/run/initramfs/eleme
 
 /// Where partitions are mounted that are not mounted yet.
 const POINTS: &str = "/run/cosette/mnt";
+
+/// So long a partition may be in use by somebody who is about to leave it, and so often it is tried.
+const PATIENCE: Duration = Duration::from_secs(5);
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// The partitions that were found.
 #[derive(Clone, Debug, Default)]
@@ -135,7 +140,17 @@ impl<'s> Mounts<'s> {
             self.sys.create_dir(&point, Some(0o700), None)?;
             let at = self.sys.directory(&point)?.context("it is not there")?;
             let new = NewMount::Device { device: &partition.device, kind: partition.kind, read_only };
-            self.sys.mount(&new, &at)
+            let mut waited = Duration::ZERO;
+            loop {
+                match self.sys.mount(&new, &at) {
+                    // Who only looks at it is gone in a moment.
+                    Err(error) if error.is::<InUse>() && waited < PATIENCE => {
+                        self.sys.host().pause(INTERVAL)?;
+                        waited += INTERVAL;
+                    }
+                    mounted => return mounted,
+                }
+            }
         };
         mount()
             .with_context(|| format!("cannot mount {} ({})", partition.label, partition.device.display()))

@@ -63,6 +63,15 @@ impl Role {
     }
 }
 
+/// The partitions for people.
+pub fn table(partitions: &[(Role, NewPartition)]) -> String {
+    let shown = partitions.iter().map(|(role, partition)| match partition.bytes {
+        0 => format!("{} the rest", role.name()),
+        bytes => format!("{} {} MiB", role.name(), bytes / MIB),
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
 /// How large the partitions are, in bytes, where that is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {

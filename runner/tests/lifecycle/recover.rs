@@ -1,6 +1,6 @@
 //! The systems made anew.
 
-use crate::machine::Machine;
+use crate::machine::{Machine, STATE_PARTITION};
 
 fn with_recovery() -> Option<Machine> {
     let machine = Machine::new()?;
@@ -103,6 +103,32 @@ fn new_documents_come_when_all_else_is_done() {
     assert_eq!(oem(), "90_custom.yaml\n600\nname: newer\n");
     assert_eq!(machine.traces(), before);
     std::fs::remove_file(&document).unwrap();
+}
+
+#[test]
+fn those_who_look_at_a_partition_and_those_who_change_it_do_not_keep_each_other_out() {
+    let Some(mut machine) = with_recovery() else { return };
+    machine.shell(
+        "printf 'stages: {before-reset: [{commands: [\"touch /run/slow; sleep 4\"]}]}' > $ROOT/oem/90.yaml",
+    );
+    machine.boot("recovery");
+    let state = machine.disk.partition(STATE_PARTITION);
+    // Like somebody who asks for the state.
+    let look =
+        format!("unshare --mount sh -c 'mount -o ro {state} $ROOT/mnt && touch $ROOT/run/looks && sleep 2'");
+    let mut looking = machine.shell_in_background(&look);
+    let wait = |name: &str| {
+        format!("for i in $(seq 100); do test -e $ROOT/run/{name} && exit 0; sleep 0.1; done; exit 1")
+    };
+    machine.shell(&wait("looks"));
+    let mut recovering = machine.cosette(&["recover"]).spawn().unwrap();
+    machine.shell(&wait("slow"));
+    assert!(looking.wait().unwrap().success());
+    let state = machine.run(0, &["state"]);
+    assert!(state.contains("active    oci-layout:/layouts/one"), "{state}");
+    assert!(state.contains("running   recover is running"), "{state}");
+    assert!(recovering.wait().unwrap().success());
+    assert!(machine.run(0, &["state"]).contains("active    oci-layout:/layouts/recovery"));
 }
 
 #[test]
