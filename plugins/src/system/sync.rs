@@ -5,13 +5,14 @@
 use super::cause::Cause;
 use super::resolve::open_in;
 use super::tree::{Dir, Tree};
+use super::walk::{BLOCK, next_data};
 use super::{Mode, System, sys};
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, PosixFadviseAdvice, ResolveFlag, openat, posix_fadvise};
+use nix::fcntl::{FallocateFlags, OFlag, PosixFadviseAdvice, ResolveFlag, fallocate, openat, posix_fadvise};
 use nix::sys::stat::{Mode as Bits, fstat};
 use nix::unistd::fsync;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// The file systems that were changed.
@@ -79,17 +80,27 @@ impl System {
     }
 
     /// Has a file and its name be on the disk, and the kernel forget what it knows of its content: whoever reads it next
-    /// reads what the disk has.
+    /// reads what the disk has. GRUB does, too: space that was taken for the file and never written reads as zeros for the
+    /// kernel, and as what was there before for GRUB, which does not know of such space. It is given back.
     pub fn settle(&self, file: &Path) -> Result<()> {
         let settle = || -> Result<()> {
-            let opened = self.open_file(file)?.context("there is no such file")?;
+            let opened = self.open(file, OFlag::O_RDWR)?.context("there is no such file")?;
             fsync(&opened).map_err(Cause)?;
             // It is advice. What cannot be forgotten, as in a tmpfs, is nowhere else.
             let _ = posix_fadvise(&opened, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+            if give_back_unwritten(opened.as_fd())? {
+                fsync(&opened).map_err(Cause)?;
+            }
             let parent = self.open(file.parent().unwrap_or(file), OFlag::O_RDONLY | OFlag::O_DIRECTORY)?;
             Ok(fsync(parent.context("its directory is missing")?).map_err(Cause)?)
         };
         settle().with_context(|| format!("{} does not reach the disk", file.display()))
+    }
+
+    /// Has the content of a file stay on the disk for as long as what is returned lives, also when the file loses its
+    /// name: whoever reads the disk without the journal may see the name longer than the kernel does.
+    pub fn hold(&self, file: &Path) -> Result<Option<OwnedFd>> {
+        Ok(self.open_file(file)?.map(OwnedFd::from))
     }
 
     /// Syncs the file system; false when it is not found at this path any more.
@@ -104,6 +115,26 @@ impl System {
         nix::unistd::syncfs(dir.as_fd())?;
         Ok(true)
     }
+}
+
+/// Makes holes of what is not data; whether there is any. A file system that makes no holes takes no space for nothing.
+fn give_back_unwritten(file: BorrowedFd<'_>) -> Result<bool, Cause> {
+    let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    // Only whole blocks are given back, also the last one.
+    let size = (fstat(file)?.st_size as u64).next_multiple_of(BLOCK) as i64;
+    let (mut at, mut is_any) = (0, false);
+    while at < size {
+        let (begin, end) = next_data(file, at)?.unwrap_or((size, size));
+        if begin > at {
+            match fallocate(file, flags, at, begin - at) {
+                Ok(()) => is_any = true,
+                Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => return Ok(is_any),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        at = end;
+    }
+    Ok(is_any)
 }
 
 #[cfg(test)]
@@ -136,5 +167,30 @@ mod tests {
             assert_eq!(seen, content, "Linux {}", String::from_utf8_lossy(&kernel));
         }
         assert!(sys.checkpoint("/no/such/directory").is_err());
+    }
+
+    #[test]
+    fn space_that_was_never_written_is_no_part_of_a_file_that_is_settled() {
+        let Some(disk) = LoopDisk::new(64, &["mkfs.ext4", "debugfs", "fallocate"]) else { return };
+        run("mkfs.ext4", &["-q", "-F", "-b", "4096", disk.path()]);
+        let directory = tempfile::tempdir().unwrap();
+        let point = directory.path().to_str().unwrap();
+        run("mount", &[disk.path(), point]);
+        let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply).unwrap();
+        let file = directory.path().join("file");
+        sys.write(File::new(&file, [b'x'; 40_000])).unwrap();
+        let name = file.to_str().unwrap();
+        run("fallocate", &["--zero-range", "--offset", "8192", "--length", "8192", name]);
+        run("fallocate", &["--offset", "40960", "--length", "100000", name]);
+        let seen = || {
+            sys.checkpoint(directory.path()).unwrap();
+            run("debugfs", &["-R", "stat /file", &disk.file().display().to_string()])
+        };
+        let (before, content) = (seen(), run("sha256sum", &[name]));
+        sys.settle(&file).unwrap();
+        let (after, same) = (seen(), run("sha256sum", &[name]));
+        run("umount", &[point]);
+        assert!(before.contains("[u]") && !after.contains("[u]"), "{before}\n{after}");
+        assert_eq!(content, same);
     }
 }

@@ -218,9 +218,12 @@ impl<'s> Systems<'s> {
             };
             let before = systems.transition(slot)?;
             let directory = before.parent().unwrap_or(&before).to_owned();
+            // For GRUB they have their names until the change of names is on the disk.
+            let passive = systems.image(Booted::Passive)?;
+            let held = (systems.sys.hold(&before)?, systems.sys.hold(&passive)?);
             if pending.keep {
                 if systems.sys.exists(&before)? {
-                    systems.sys.take_place(&before, systems.image(Booted::Passive)?)?;
+                    systems.sys.take_place(&before, passive)?;
                 }
                 systems.known.passive = systems.known.active.take();
             } else {
@@ -233,6 +236,7 @@ impl<'s> Systems<'s> {
             systems.known.set(slot, Some(pending.new.clone()));
             failpoint(systems.sys)?;
             systems.sys.checkpoint(&directory)?;
+            drop(held);
             failpoint(systems.sys)
         };
         complete(self).class(Class::Switch)?;
@@ -267,9 +271,12 @@ impl<'s> Systems<'s> {
             }
             let directory = active.parent().unwrap_or(&active).to_owned();
             systems.sys.checkpoint(&directory)?;
+            // For GRUB it has its name until the change of names is on the disk.
+            let held = systems.sys.hold(&passive)?;
             systems.sys.take_place(&transition, &passive)?;
             failpoint(systems.sys)?;
             systems.sys.checkpoint(&directory)?;
+            drop(held);
             systems.known.passive = Some(known);
             Ok(())
         };
