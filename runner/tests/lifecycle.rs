@@ -10,11 +10,15 @@
 
 #[path = "lifecycle/machine.rs"]
 mod machine;
+#[path = "lifecycle/recording.rs"]
+mod recording;
 
 #[path = "lifecycle/failpoints.rs"]
 mod failpoints;
 #[path = "lifecycle/faults.rs"]
 mod faults;
+#[path = "lifecycle/power.rs"]
+mod power;
 #[path = "lifecycle/recover.rs"]
 mod recover;
 #[path = "lifecycle/upgrade.rs"]

@@ -7,6 +7,7 @@ use std::process::Command;
 /// A disk in a file of its own, as a loop device, without partitions that the kernel finds by itself.
 pub struct LoopDisk {
     directory: tempfile::TempDir,
+    file: PathBuf,
     path: String,
 }
 
@@ -23,6 +24,16 @@ impl LoopDisk {
         let file = directory.path().join("disk");
         let made = std::fs::File::create(&file).and_then(|file| file.set_len(mebibytes << 20));
         made.expect("a file can be made");
+        Self::attach(directory, file, sector, programs)
+    }
+
+    /// The disk that a file holds already.
+    pub fn over(file: &Path, programs: &[&str]) -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        Self::attach(directory, file.to_owned(), 512, programs)
+    }
+
+    fn attach(directory: tempfile::TempDir, file: PathBuf, sector: u32, programs: &[&str]) -> Option<Self> {
         let sector = sector.to_string();
         let output =
             Command::new("losetup").args(["--find", "--show", "--sector-size", &sector]).arg(&file).output();
@@ -30,7 +41,7 @@ impl LoopDisk {
             Ok(output) if output.status.success() => {
                 let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
                 // Detached when it goes out of scope.
-                let disk = Self { directory, path };
+                let disk = Self { directory, file, path };
                 // Programs that changed an earlier disk may have left some behind.
                 disk.forget_partitions();
                 has_programs("a test with a disk in a file", programs).then_some(disk)
@@ -54,7 +65,7 @@ impl LoopDisk {
 
     /// The file that it is.
     pub fn file(&self) -> PathBuf {
-        self.directory.path().join("disk")
+        self.file.clone()
     }
 
     /// What tells its content from any other; not by way of the device, which may remember what it had before.

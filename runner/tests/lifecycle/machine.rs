@@ -1,6 +1,8 @@
 //! A machine: a disk with partitions, and a view of this machine's files in which it is booted.
 
 use cosette_plugins::testing::{LayoutBuilder, LoopDisk, TarBuilder, TarEntry, run};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -49,14 +51,24 @@ pub(crate) struct Machine {
 impl Machine {
     /// A machine without systems, of which the active one is booted all the same.
     pub(crate) fn new() -> Option<Self> {
+        Self::with_partitions([16, 200, 100, 32])
+    }
+
+    /// The same with partitions of so many MiB.
+    pub(crate) fn with_partitions(mebibytes: [u64; 4]) -> Option<Self> {
         if !nix::unistd::geteuid().is_root() {
             eprintln!("SKIPPED: the life of a machine: not root");
             return None;
         }
         let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        let disk = LoopDisk::new(400, &PROGRAMS)?;
+        // The table and its copy take a part of a mebibyte each.
+        let disk = LoopDisk::new(mebibytes.iter().sum::<u64>() + 2, &PROGRAMS)?;
+        // Its mounts are those of this test alone: a process that makes a namespace meanwhile would keep them in use.
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+        let sizes: String = mebibytes.iter().map(|size| format!("size={size}MiB\n")).collect();
         let table = disk.file().with_file_name("table");
-        std::fs::write(&table, "label: gpt\nsize=16MiB\nsize=200MiB\nsize=100MiB\nsize=32MiB\n").unwrap();
+        std::fs::write(&table, format!("label: gpt\n{sizes}")).unwrap();
         let script =
             format!("sfdisk --quiet --no-reread --no-tell-kernel {} < {}", disk.path(), table.display());
         run("sh", &["-c", &script]);
@@ -73,6 +85,13 @@ impl Machine {
         let mut machine = Self { disk, layouts, view, booted: None, holder: STATE, _one: one };
         machine.boot("active");
         Some(machine)
+    }
+
+    /// The machine is put off, and goes on with the disk that is in this file.
+    pub(crate) fn move_to(&mut self, file: &Path) {
+        self.stop();
+        self.disk = LoopDisk::over(file, &PROGRAMS).unwrap();
+        run("partx", &["--add", self.disk.path()]);
     }
 
     /// Boots a system, whichever was booted before.
@@ -92,7 +111,8 @@ impl Machine {
         self.booted = Some(booted);
     }
 
-    fn stop(&mut self) {
+    /// Puts it off.
+    pub(crate) fn stop(&mut self) {
         if let Some(mut booted) = self.booted.take() {
             booted.kill().unwrap();
             booted.wait().unwrap();
