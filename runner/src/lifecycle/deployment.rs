@@ -10,7 +10,7 @@ use super::hooks::Hooks;
 use super::image_file::{self, Built, FileSystem, ImageSpec};
 use super::operation::failpoint;
 use super::session::Session;
-use super::space;
+use super::space::{self, Need};
 use super::state::{Slot, now};
 use crate::boot::Booted;
 use crate::report::size;
@@ -166,8 +166,22 @@ impl<'s> Deployment<'s> {
     /// Fails if a partition has not the room.
     pub fn check_space(&mut self) -> Result<()> {
         let directory = self.directory()?;
+        space::check(self.sys(), &directory, self.need()?)
+    }
+
+    fn need(&self) -> Result<Need> {
         let estimate = space::estimate(self.sys(), &self.resolved, self.image.file_system)?;
-        space::check(self.sys(), &directory, estimate.tree + estimate.image)
+        Ok(estimate.tree + estimate.image)
+    }
+
+    /// What a person is told of the room.
+    pub fn shown_space(&self) -> Result<String> {
+        let free = self.sys().free_space(self.session.systems.point(self.slot)?)?;
+        Ok(format!(
+            "at least {} for files and image, {} are free",
+            size(self.need()?.bytes),
+            size(free.bytes)
+        ))
     }
 
     fn directory(&self) -> Result<PathBuf> {

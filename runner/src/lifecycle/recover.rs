@@ -92,7 +92,7 @@ pub fn recover<'s>(
         new.origin = new.session.systems.known.recovery.clone();
     }
     let mut recovery = Recovery { new, mounts, persistent };
-    let operation = steps(&recovery, wiped, oem.map(|oem| (oem, &request.documents[..])));
+    let operation = steps(&recovery, wiped, oem.map(|oem| (oem, &request.documents[..])))?;
     outcome.steps = operation.steps().iter().map(|step| Planned::new(step.name, &step.detail)).collect();
     if request.dry_run {
         outcome.warnings = recovery.new.end();
@@ -133,7 +133,7 @@ fn steps<'a, 's: 'a>(
     recovery: &Recovery<'s>,
     wiped: Vec<Labelled>,
     documents: Option<(Labelled, &'a [Loaded])>,
-) -> Operation<'a, Recovery<'s>> {
+) -> Result<Operation<'a, Recovery<'s>>> {
     let new = &recovery.new;
     let image = format!("{}, read back and compared", new.image.file_system);
     let mut operation = Operation::new(Name::Recover).step(
@@ -146,7 +146,7 @@ fn steps<'a, 's: 'a>(
         operation = operation.step("verify", detail, |on: &mut Recovery<'s>| on.verify());
     }
     operation = operation
-        .step("space", "enough room on the partition", |on: &mut Recovery<'s>| on.new.check_space())
+        .step("space", new.shown_space()?, |on: &mut Recovery<'s>| on.new.check_space())
         .telling_step("fetch", new.shown_source(), |on: &mut Recovery<'s>, tell| {
             on.new.fetch(&mut Fetching(tell))
         })
@@ -177,9 +177,9 @@ fn steps<'a, 's: 'a>(
         operation =
             operation.step("documents", detail, move |on: &mut Recovery<'s>| on.place(&oem, documents));
     }
-    operation.step("post-reset", "hooks on the machine", |on: &mut Recovery<'s>| {
+    Ok(operation.step("post-reset", "hooks on the machine", |on: &mut Recovery<'s>| {
         on.new.hook("post-reset").context("the systems are made anew, but")
-    })
+    }))
 }
 
 impl Recovery<'_> {

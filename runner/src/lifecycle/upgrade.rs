@@ -85,7 +85,7 @@ pub fn upgrade(
     let hooks = hooks(config, request.lenient);
     let mut deployment = Deployment::new(session, slot, resolved, image, hooks, request.name().as_str());
     deployment.title.clone_from(&config.grub_entry_name);
-    let operation = steps(&deployment, request.name());
+    let operation = steps(&deployment, request.name())?;
     outcome.steps = operation.steps().iter().map(|step| Planned::new(step.name, &step.detail)).collect();
     if request.dry_run {
         outcome.warnings = deployment.end();
@@ -109,7 +109,7 @@ fn is_sound(session: &Session<'_>, slot: Booted) -> Result<bool> {
     Ok(systems.is_there(slot)? && !is_given_up)
 }
 
-fn steps<'s>(deployment: &Deployment<'s>, name: Name) -> Operation<'static, Deployment<'s>> {
+fn steps<'s>(deployment: &Deployment<'s>, name: Name) -> Result<Operation<'static, Deployment<'s>>> {
     let source = deployment.shown_source();
     let file_system = deployment.image.file_system;
     let slot = deployment.slot;
@@ -121,9 +121,11 @@ fn steps<'s>(deployment: &Deployment<'s>, name: Name) -> Operation<'static, Depl
             new.hook("before-upgrade")
         });
     }
-    operation = operation
-        .step("space", "enough room on the partition", Deployment::check_space)
-        .telling_step("fetch", source, |new: &mut Deployment<'_>, tell| new.fetch(&mut Fetching(tell)));
+    operation = operation.step("space", deployment.shown_space()?, Deployment::check_space).telling_step(
+        "fetch",
+        source,
+        |new: &mut Deployment<'_>, tell| new.fetch(&mut Fetching(tell)),
+    );
     if has_hooks {
         operation = operation
             .step("after-upgrade-chroot", "hooks in the new system", |new: &mut Deployment<'_>| {
@@ -142,7 +144,7 @@ fn steps<'s>(deployment: &Deployment<'s>, name: Name) -> Operation<'static, Depl
             new.hook("post-upgrade").context("the new system is in its place, but")
         });
     }
-    operation
+    Ok(operation)
 }
 
 fn intent(slot: Booted) -> &'static str {

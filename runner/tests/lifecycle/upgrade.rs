@@ -1,6 +1,7 @@
 //! Upgrades and rollbacks as they shall go.
 
 use crate::machine::Machine;
+use cosette_plugins::testing::has_programs;
 use std::time::Duration;
 
 fn versions(machine: &Machine) -> [String; 3] {
@@ -17,6 +18,11 @@ fn a_new_system_becomes_active_the_old_one_passive_and_what_is_there_already_is_
         planned.contains("upgrade would take these steps:") && planned.contains("  switch: "),
         "{planned}"
     );
+    assert!(
+        planned.contains("  fetch: oci-layout:/layouts/one (sha256:") && planned.contains(" KiB)\n"),
+        "{planned}"
+    );
+    assert!(planned.contains("  space: at least ") && planned.contains(" MiB are free\n"), "{planned}");
     assert_eq!(versions(&machine), ["", "", ""]);
     machine.run(0, &["upgrade", &one]);
     assert_eq!(versions(&machine), ["one", "", ""]);
@@ -92,6 +98,28 @@ fn the_boot_menu_calls_the_active_system_what_that_calls_itself() {
     machine.run(0, &["rollback"]);
     assert_eq!(title(), "Fleet 1");
     machine.run(2, &["upgrade", "--system", "a", "b"]);
+}
+
+#[test]
+fn an_image_has_the_file_system_that_is_configured() {
+    let Some(machine) = Machine::new() else { return };
+    let images =
+        [("one", "squashfs", "mksquashfs"), ("two", "erofs", "mkfs.erofs"), ("three", "ext4", "mke2fs")];
+    for (version, file_system, program) in images {
+        if !has_programs("file systems of images", &[program]) {
+            continue;
+        }
+        let configuration = format!("echo 'image: {{fs: {file_system}}}' > $ROOT/etc/cosette/config.yaml");
+        machine.shell(&format!("mkdir -p $ROOT/etc/cosette; {configuration}"));
+        machine.run(0, &["upgrade", &machine.source(version)]);
+        let image = "$ROOT/run/initramfs/cos-state/cOS/active.img";
+        assert_eq!(machine.shell(&format!("blkid -p -s TYPE -o value {image}")).trim(), file_system);
+        let state = machine.run(0, &["state"]);
+        assert!(state.contains(&format!("Z, {file_system}, ")), "{state}");
+    }
+    machine.shell("echo 'image: {fs: btrfs}' > $ROOT/etc/cosette/config.yaml");
+    let error = machine.run(11, &["upgrade", &machine.source("four")]);
+    assert!(error.contains("\"btrfs\" is no file system for images: ext4, squashfs or erofs"), "{error}");
 }
 
 #[test]
