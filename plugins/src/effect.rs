@@ -15,6 +15,22 @@ pub struct Effect {
     pub changed: bool,
     /// What changes, for people; only in plan mode, and never for content that not everybody may read.
     pub diff: Option<Diff>,
+    /// What a changed file was before.
+    pub before: Before,
+}
+
+/// What was there before a change, as far as everybody may know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Before {
+    /// It is not noted.
+    #[default]
+    Unknown,
+    /// There was nothing.
+    Nothing,
+    /// A file, whose content not everybody may read.
+    File,
+    /// A file of so many bytes; as many as there can be, if they are more.
+    Bytes(u32),
 }
 
 /// What a person sees of a change.
@@ -118,6 +134,6 @@ mod tests {
 
     #[test]
     fn tens_of_thousands_of_effects_are_cheap() {
-        assert!(std::mem::size_of::<Effect>() <= 80);
+        assert!(std::mem::size_of::<Effect>() <= 88);
     }
 }

@@ -21,6 +21,11 @@ pub trait Plugin: Decode + 'static {
         Vec::new()
     }
 
+    /// The users that it is about. Pure, as `check` is.
+    fn accounts(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// Brings the machine into the state that the configuration describes. Called at every boot: what is so
     /// already stays untouched.
     ///
@@ -35,6 +40,8 @@ pub trait Instance {
     fn key(&self) -> &'static str;
     /// [`Plugin::replaces`].
     fn replaces(&self) -> Vec<(&str, Span)>;
+    /// [`Plugin::accounts`].
+    fn accounts(&self) -> Vec<&str>;
     /// [`Plugin::apply`].
     fn apply(&self, cx: &Context, sys: &System) -> Result<()>;
 }
@@ -46,6 +53,10 @@ impl<P: Plugin> Instance for P {
 
     fn replaces(&self) -> Vec<(&str, Span)> {
         Plugin::replaces(self)
+    }
+
+    fn accounts(&self) -> Vec<&str> {
+        Plugin::accounts(self)
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

@@ -109,6 +109,11 @@ impl Step {
         self.plugins.iter().flat_map(|(_, plugin)| plugin.replaces())
     }
 
+    /// The users that it is about.
+    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+        self.plugins.iter().flat_map(|(_, plugin)| plugin.accounts())
+    }
+
     /// Why it runs on no machine, and where that stands; nothing if it may run on one.
     pub fn contradiction(&self) -> Option<(Span, String)> {
         self.conditions.as_ref().and_then(Conditions::contradiction)

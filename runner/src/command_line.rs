@@ -99,6 +99,11 @@ pub enum Command {
     Status(Status),
     /// Show what took the stages of this boot longest, and how much of that were programs
     Blame,
+    /// Show which document, line and step made a file, a user or a unit what it is
+    ///
+    /// By the reports of this boot: what was done, what was there before, and which other steps are about it. Where no
+    /// stage has run, or with --from, by what the documents would do.
+    Explain(Explain),
     /// Put the files of a container image into a directory
     ///
     /// An image that is there already, by its digest, is not fetched again. What is required of which images, such as a
@@ -234,6 +239,17 @@ fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     let parsed = seconds.or_else(|| humantime::parse_duration(text).ok());
     parsed.ok_or_else(|| "it is no time, such as 90 or 5min".to_owned())
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// A path of the root; or the word `user` and a name; or the word `unit` and a name
+    #[arg(required = true, num_args = 1..=2, value_name = "PATH|user NAME|unit NAME")]
+    pub what: Vec<String>,
+    /// Say what these documents would do, instead: a file, a directory, a URL, `-` or `builtin:`
+    #[arg(long, value_name = "SOURCE")]
+    pub from: Vec<String>,
 }
 
 /// How findings are printed.

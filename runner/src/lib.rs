@@ -9,6 +9,7 @@ pub mod check;
 pub mod command_line;
 pub mod commands;
 pub mod executor;
+pub mod explain;
 pub mod generator;
 pub mod immutable_root;
 pub mod init;

@@ -128,6 +128,16 @@ impl Documents {
         self.documents.iter().flat_map(|document| &document.stages).any(|stage| named(&stage.name.value))
     }
 
+    /// The same again, without findings.
+    pub fn copy(&self) -> Self {
+        Self { documents: self.documents.clone(), ..Self::default() }
+    }
+
+    /// The steps of a stage in order.
+    pub fn plan_of(&self, stage: &str) -> Plan {
+        plan(stage, self.documents.clone())
+    }
+
     /// Orders the steps of a stage.
     pub fn plan(self, stage: &str) -> Prepared {
         let sources = self.documents.len();

@@ -197,6 +197,10 @@ impl Instance for Recorded {
         self.plugin.replaces()
     }
 
+    fn accounts(&self) -> Vec<&str> {
+        self.plugin.accounts()
+    }
+
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         let Self { once, plugin } = self;
         if once.module.frequency == Frequency::AtMostOnce {

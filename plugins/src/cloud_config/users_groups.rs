@@ -126,13 +126,17 @@ impl Plugin for UsersGroups {
                 }
             }
         }
-        self.accounts().for_each(|account| account.check(findings));
+        self.described().for_each(|account| account.check(findings));
+    }
+
+    fn accounts(&self) -> Vec<&str> {
+        self.described().filter_map(|account| account.name.as_ref()).map(|name| name.as_str()).collect()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         self.make_groups(sys)?;
         let image = self.default_of_image(cx, sys)?;
-        let accounts: Vec<&Account> = image.iter().chain(self.accounts()).collect();
+        let accounts: Vec<&Account> = image.iter().chain(self.described()).collect();
         let passwords: Vec<_> = accounts.iter().map(|account| account.password()).collect();
         let described = accounts
             .iter()
@@ -162,7 +166,7 @@ impl Plugin for UsersGroups {
 }
 
 impl UsersGroups {
-    fn accounts(&self) -> impl Iterator<Item = &Account> {
+    fn described(&self) -> impl Iterator<Item = &Account> {
         let listed = self.users.0.iter().filter_map(|listed| match listed {
             Listed::User(account) => Some(&**account),
             Listed::Default(_) => None,

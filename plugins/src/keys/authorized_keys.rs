@@ -47,6 +47,10 @@ impl Decode for AuthorizedKeys {
 impl Plugin for AuthorizedKeys {
     const KEY: &'static str = "authorized_keys";
 
+    fn accounts(&self) -> Vec<&str> {
+        self.0.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         for (name, keys) in &self.0.0 {
             let user = accounts::user(sys, name).and_then(|user| {

@@ -135,6 +135,10 @@ impl Plugin for Users {
         }
     }
 
+    fn accounts(&self) -> Vec<&str> {
+        self.0.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         // The others have been reported by `check`.
         let mut users: Vec<_> = self.0.0.iter().filter(|(name, _)| check_name(name).is_ok()).collect();

@@ -68,7 +68,7 @@ pub use stream::Sink;
 pub use systemd::{Door, Job, Limits, Refusal, Systemd};
 pub use walk::{BLOCK, Thing};
 
-use crate::effect::Diff;
+use crate::effect::{Before, Diff};
 use crate::{Action, Effect};
 use anyhow::{Context as _, Result, anyhow, bail};
 use cause::Cause;
@@ -333,7 +333,20 @@ impl System {
     }
 
     fn push(&self, action: Action, target: String, changed: bool, diff: Option<Diff>) {
-        self.effects.borrow_mut().push(Effect { action, target, changed, diff });
+        let before = Before::Unknown;
+        self.effects.borrow_mut().push(Effect { action, target, changed, diff, before });
+    }
+
+    /// Notes what the latest effect has changed.
+    fn note_before(&self, found: Option<&tree::Found>) {
+        let before = match found {
+            None => Before::Nothing,
+            Some(found) if found.metadata.mode & 0o004 == 0 => Before::File,
+            Some(found) => Before::Bytes(found.metadata.size.try_into().unwrap_or(u32::MAX)),
+        };
+        if let Some(latest) = self.effects.borrow_mut().last_mut() {
+            latest.before = before;
+        }
     }
 }
 

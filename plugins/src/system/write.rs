@@ -84,6 +84,7 @@ impl System {
             }
         }
         self.record(Action::Write, path, true, shown);
+        self.note_before(before.as_ref());
         Ok(true)
     }
 
@@ -122,7 +123,7 @@ impl System {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::effect::Diff;
+    use crate::effect::{Before, Diff};
     use crate::system::scratch::{Scratch, may_give_away};
     use crate::{Effect, system::Owner};
 
@@ -200,6 +201,20 @@ mod tests {
         let diffs: Vec<_> = sys.take_effects().into_iter().map(|effect| effect.diff).collect();
         let shown = Diff::Text { before: Some("old\n".into()), after: "new\n".into() };
         assert_eq!(diffs, [Some(shown), None, Some(Diff::Hidden("not readable by everybody"))]);
+    }
+
+    #[test]
+    fn what_was_there_before_is_noted_as_far_as_everybody_may_know() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        let before = |content: &str, mode: u32| {
+            sys.write(File::new("/a", content).mode(mode)).unwrap();
+            sys.take_effects().pop().map(|effect| effect.before).unwrap()
+        };
+        assert_eq!(before("hello\n", 0o644), Before::Nothing);
+        assert_eq!(before("secret", 0o600), Before::Bytes(6));
+        assert_eq!(before("hello\n", 0o644), Before::File);
+        assert_eq!(before("hello\n", 0o644), Before::Unknown);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod blame;
 mod check;
+mod explain;
 mod init;
 mod install;
 mod lifecycle;
@@ -53,6 +54,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Mount(arguments) => mount::mount(&options, &arguments),
         Command::Status(arguments) => status::status(&options, &arguments),
         Command::Blame => blame::blame(&options),
+        Command::Explain(arguments) => explain::explain(&options, &arguments),
         Command::Pull(arguments) => pull::pull(&options, &arguments),
         Command::Install(arguments) => install::install(&options, &arguments),
         Command::Build(Build::Disk(arguments)) => install::build_disk(&options, &arguments),

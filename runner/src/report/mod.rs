@@ -17,6 +17,7 @@ pub use terminal::{Terminal, plural};
 pub use transfer::{Transfer, size};
 
 use crate::planner::Planned;
+use cosette_plugins::effect::Before;
 use cosette_plugins::{Action, Effect, System};
 use cosette_schema::{Diagnostic, Severity};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -128,6 +129,9 @@ pub struct EffectReport {
     pub target: String,
     /// Whether anything changed by it.
     pub changed: bool,
+    /// What a changed file was before, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
     /// What a person sees of the change; only planning fills it in.
     #[serde(skip)]
     pub diff: Option<cosette_plugins::effect::Diff>,
@@ -141,6 +145,12 @@ impl EffectReport {
             action: effect.action.as_str().to_owned(),
             target: effect.target,
             changed: effect.changed,
+            before: match effect.before {
+                Before::Unknown => None,
+                Before::Nothing => Some("nothing".to_owned()),
+                Before::File => Some("a file that not everybody may read".to_owned()),
+                Before::Bytes(size) => Some(format!("a file of {}", transfer::size(size.into()))),
+            },
             diff: effect.diff,
         }
     }

@@ -212,6 +212,7 @@ mod tests {
             action: "write".to_owned(),
             target: target.to_owned(),
             changed,
+            before: None,
             diff: None,
         };
         StepReport {

@@ -1,0 +1,255 @@
+//! Why something is as it is: the steps that touched a file, a user or a unit, and what they did to it.
+//!
+//! The reports know what was done; the documents, which steps are about it, and did nothing or have not run.
+
+use crate::report::{EffectReport, Outcome, Report};
+use crate::stage::Documents;
+use cosette_plugins::Action;
+use cosette_plugins::step::Step;
+use serde::Serialize;
+use std::path::Path;
+
+/// What is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A path in the root.
+    Path(String),
+    /// The name of a user.
+    User(String),
+    /// The name of a unit, with its suffix.
+    Unit(String),
+}
+
+/// A step that is about it.
+#[derive(Debug, Serialize)]
+pub struct Touch {
+    /// Its stage: `boot.after`.
+    pub stage: String,
+    /// The document that it stands in.
+    pub document: String,
+    /// The line on which it begins.
+    pub line: u32,
+    /// Its name.
+    pub name: Option<String>,
+    /// What came of it; nothing when it has not run.
+    pub outcome: Option<Outcome>,
+    /// Why it was skipped.
+    pub reason: Option<String>,
+    /// When its stage began.
+    pub started: Option<String>,
+    /// What it did to it, or found to be so.
+    pub effects: Vec<EffectReport>,
+}
+
+/// A step that is about something by its text: document, line and stage.
+#[derive(Debug, PartialEq, Eq)]
+struct Named {
+    document: String,
+    line: u32,
+    stage: String,
+    name: Option<String>,
+}
+
+impl Subject {
+    /// Reads what was asked for: `PATH`, `user NAME` or `unit NAME`. A relative path is one of the directory.
+    pub fn parse(words: &[String], directory: &Path) -> Result<Self, String> {
+        match words {
+            [kind, name] if kind == "user" => Ok(Self::User(name.clone())),
+            [kind, name] if kind == "unit" && name.contains('.') => Ok(Self::Unit(name.clone())),
+            [kind, name] if kind == "unit" => Ok(Self::Unit(format!("{name}.service"))),
+            [path] if !path.is_empty() && path != "user" && path != "unit" => {
+                let path: std::path::PathBuf = directory.join(path).components().collect();
+                Ok(Self::Path(path.display().to_string()))
+            }
+            _ => Err("name a path, or `user NAME`, or `unit NAME`".to_owned()),
+        }
+    }
+
+    /// Whether an effect is one on it.
+    fn is_of(&self, effect: &EffectReport) -> bool {
+        let target = effect.target.as_str();
+        match self {
+            Self::Path(path) => {
+                let is_whole =
+                    [Action::Unpack, Action::Checkout].iter().any(|action| effect.action == action.as_str());
+                target == path || is_whole && Path::new(path).starts_with(target)
+            }
+            Self::User(_) => false,
+            Self::Unit(unit) if effect.action == Action::Systemd.as_str() => {
+                target.split(' ').any(|word| word == unit)
+            }
+            Self::Unit(unit) => is_path_of_unit(target, unit),
+        }
+    }
+
+    /// Whether a step is about it by its text.
+    fn is_in(&self, step: &Step) -> bool {
+        match self {
+            Self::Path(path) => step.replaces().any(|(replaced, _)| replaced == path),
+            Self::User(name) => step.accounts().any(|account| account == name),
+            Self::Unit(unit) => step.replaces().any(|(replaced, _)| is_path_of_unit(replaced, unit)),
+        }
+    }
+}
+
+impl std::fmt::Display for Subject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Path(path) => f.write_str(path),
+            Self::User(name) => write!(f, "user {name}"),
+            Self::Unit(name) => write!(f, "unit {name}"),
+        }
+    }
+}
+
+/// Its file, a link to it in `.wants`, or a drop-in.
+fn is_path_of_unit(path: &str, unit: &str) -> bool {
+    let path = Path::new(path);
+    let drop_ins = format!("{unit}.d");
+    path.file_name().is_some_and(|name| name == unit)
+        || path.parent().and_then(Path::file_name).is_some_and(|name| *name == *drop_ins)
+}
+
+/// The steps that are about something, the latest first; those that have not run come last.
+pub fn touches(subject: &Subject, reports: &[Report], documents: &Documents) -> Vec<Touch> {
+    let mut named = named(subject, documents);
+    let mut touches = Vec::new();
+    for report in reports.iter().rev() {
+        for step in report.steps.iter().rev() {
+            let place = |named: &Named| {
+                (named.document.as_str(), named.line, named.stage.as_str())
+                    == (step.document.as_str(), step.line, step.stage.as_str())
+            };
+            let is_named = named.iter().any(place);
+            named.retain(|named| !place(named));
+            let is_account = is_named && matches!(subject, Subject::User(_));
+            let effects = step
+                .effects
+                .iter()
+                .filter(|effect| is_account && effect.is_of_accounts() || subject.is_of(effect));
+            let effects: Vec<EffectReport> = effects.cloned().collect();
+            if is_named || !effects.is_empty() {
+                touches.push(Touch {
+                    stage: step.stage.clone(),
+                    document: step.document.clone(),
+                    line: step.line,
+                    name: step.name.clone(),
+                    outcome: Some(step.outcome),
+                    reason: step.reason.clone(),
+                    started: Some(report.started.clone()),
+                    effects,
+                });
+            }
+        }
+    }
+    touches.extend(named.into_iter().map(|Named { document, line, stage, name }| Touch {
+        stage,
+        document,
+        line,
+        name,
+        outcome: None,
+        reason: None,
+        started: None,
+        effects: Vec::new(),
+    }));
+    touches
+}
+
+fn named(subject: &Subject, documents: &Documents) -> Vec<Named> {
+    let mut named = Vec::new();
+    for stage in documents.stages() {
+        for planned in documents.plan_of(&stage).steps {
+            if subject.is_in(&planned.step) {
+                named.push(Named {
+                    document: planned.origin.to_string(),
+                    line: planned.step.span.line,
+                    stage: planned.stage.to_string(),
+                    name: planned.step.name,
+                });
+            }
+        }
+    }
+    named
+}
+
+impl EffectReport {
+    /// Whether it is what steps about users do: to their databases, and below their homes.
+    fn is_of_accounts(&self) -> bool {
+        ["users", "authorized_keys", "users_groups"].contains(&self.plugin.as_str())
+    }
+}
+
+impl Touch {
+    /// Whether it changed anything.
+    pub fn changed(&self) -> bool {
+        self.effects.iter().any(|effect| effect.changed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cosette_schema::Origin;
+    use serde_json::json;
+
+    fn subject(words: &[&str]) -> Result<Subject, String> {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        Subject::parse(&words, Path::new("/here"))
+    }
+
+    fn effect(action: &str, target: &str) -> EffectReport {
+        let effect = json!({"plugin": "files", "action": action, "target": target, "changed": true});
+        serde_json::from_value(effect).unwrap()
+    }
+
+    #[test]
+    fn a_path_is_absolute_and_a_unit_has_a_suffix() {
+        for (words, name) in [
+            (&["/etc//motd/"][..], "/etc/motd"),
+            (&["a/./b"], "/here/a/b"),
+            (&["user", "alice"], "user alice"),
+            (&["unit", "ssh"], "unit ssh.service"),
+            (&["unit", "a.timer"], "unit a.timer"),
+        ] {
+            assert_eq!(subject(words).unwrap().to_string(), name);
+        }
+        for words in [&[""][..], &["user"], &["unit"], &["group", "wheel"]] {
+            assert!(subject(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn effects_are_known_by_their_targets() {
+        let is_of = |words: &[&str], action: &str, target: &str| {
+            subject(words).unwrap().is_of(&effect(action, target))
+        };
+        assert!(is_of(&["/a/b"], "write", "/a/b") && !is_of(&["/a/b"], "write", "/a"));
+        assert!(
+            is_of(&["/a/b"], "unpack", "/a")
+                && is_of(&["/a/b"], "checkout", "/a")
+                && !is_of(&["/ab"], "unpack", "/a")
+        );
+        let unit = &["unit", "ssh"];
+        assert!(
+            is_of(unit, "systemd", "start ssh.service") && !is_of(unit, "systemd", "start openssh.service")
+        );
+        assert!(is_of(unit, "link", "/etc/systemd/system/x.target.wants/ssh.service"));
+        assert!(is_of(unit, "write", "/etc/systemd/system/ssh.service.d/a.conf"));
+        assert!(!is_of(unit, "write", "/etc/systemd/system/sshd.service"));
+        assert!(!is_of(&["user", "root"], "write", "/root"));
+    }
+
+    #[test]
+    fn users_are_found_in_all_keys_that_name_them() {
+        let text = "#cloud-config\nusers: [{name: alice}]\nstages:\n  boot:\n  - authorized_keys: {alice: [x]}\n  - users: {bob: {}}\n";
+        let documents = Documents::of_text(text, &Origin::new("a.yaml"));
+        let lines = |name: &str| -> Vec<(u32, String)> {
+            let touches = touches(&subject(&["user", name]).unwrap(), &[], &documents);
+            touches.into_iter().map(|touch| (touch.line, touch.stage)).collect()
+        };
+        let boot = || "boot".to_owned();
+        assert_eq!(lines("bob"), [(6, boot())]);
+        assert!(lines("alice").contains(&(5, boot())) && lines("alice").len() == 2, "{:?}", lines("alice"));
+        assert!(lines("nobody").is_empty());
+    }
+}
