@@ -145,6 +145,11 @@ pub enum Command {
 pub struct Run {
     /// The stage: rootfs, initramfs, fs, boot, network, reconcile, or a name of your own
     pub stage: String,
+    /// See what is mounted at DIR as the root of this machine, which it is going to be
+    ///
+    /// /proc, /sys, /dev, /run and /tmp are those of now. What the stage mounts is gone when it ends.
+    #[arg(long, value_name = "DIR")]
+    pub inside: Option<PathBuf>,
     /// Further sources, after the default ones
     #[arg(skip)]
     pub also: Vec<String>,
@@ -214,7 +219,7 @@ pub enum Network {
 #[derive(Debug, Args)]
 pub struct Mount {
     /// Where the root file system is mounted
-    #[arg(long, value_name = "DIR", default_value = "/sysroot")]
+    #[arg(long, value_name = "DIR", default_value = SYSROOT)]
     pub sysroot: PathBuf,
     /// Show what would be mounted, and the lines of fstab for it; do nothing
     #[arg(long)]
@@ -323,6 +328,7 @@ impl CommandLine {
             Some("yip") => Yip::try_parse_from(arguments).map(Yip::translate),
             Some("cos-setup") => CosSetup::try_parse_from(arguments).map(CosSetup::translate),
             Some("elemental") => Elemental::try_parse_from(arguments).and_then(Elemental::translate),
+            _ if let Some(line) = Self::of_unit(&arguments) => Ok(line),
             _ => {
                 let usage = |name| {
                     format!(
@@ -339,6 +345,24 @@ impl CommandLine {
                 Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
             }
         }
+    }
+
+    /// What the units of a boot call. To define all that can be asked for takes longer than the rest of a start.
+    fn of_unit(arguments: &[OsString]) -> Option<Self> {
+        let run = |stage: &OsString, inside: Option<&OsString>| {
+            let stage = stage.to_str().filter(|stage| !stage.starts_with('-'))?;
+            let inside = inside.map(PathBuf::from);
+            Some(Command::Run(Run { stage: stage.to_owned(), inside, also: Vec::new() }))
+        };
+        let command = match arguments.get(1..)? {
+            [name, stage] if name == "run" => run(stage, None)?,
+            [name, option, directory, stage] if name == "run" && option == "--inside" => {
+                run(stage, Some(directory))?
+            }
+            [name] if name == "mount" => Command::Mount(Mount { sysroot: SYSROOT.into(), dry_run: false }),
+            _ => return None,
+        };
+        Some(Self { options: options(false, false), command })
     }
 }
 
@@ -359,6 +383,9 @@ impl Try {
         Ok((self.stage.iter().map(String::as_str).collect(), Some(&self.arguments)))
     }
 }
+
+/// Where the root file system is mounted in an initramfs.
+const SYSROOT: &str = "/sysroot";
 
 impl Selection {
     /// The stage and, unless it runs from the default sources, the sources.
@@ -435,6 +462,27 @@ mod tests {
         CosSetup::command().debug_assert();
         Generate::command().debug_assert();
         Elemental::command().debug_assert();
+    }
+
+    #[test]
+    fn what_units_call_means_the_same_as_it_does_with_an_option() {
+        for (short, long) in [
+            ("cosette run fs", "cosette --color auto run fs"),
+            (
+                "cosette run --inside /sysroot initramfs",
+                "cosette --color auto run --inside /sysroot initramfs",
+            ),
+            ("cosette mount", "cosette --color auto mount"),
+        ] {
+            assert_eq!(format!("{:?}", read(short).unwrap()), format!("{:?}", read(long).unwrap()));
+            assert!(
+                CommandLine::of_unit(&short.split(' ').map(OsString::from).collect::<Vec<_>>()).is_some()
+            );
+        }
+        for line in ["cosette run --help", "cosette run --inside", "cosette run --inside / -v", "cosette run"]
+        {
+            assert!(read(line).is_err(), "{line}");
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ pub use metadata::{Kind, Metadata, Owner};
 pub(crate) use module::Refused;
 pub use module::{Image, Module};
 pub use mount::{Directory, InUse, Mounted, NewMount};
-pub use namespace::{PrivateMounts, private_mounts};
+pub use namespace::{PrivateMounts, enter, private_mounts};
 pub use space::{FreeSpace, is_full};
 pub use stop::stop_requested;
 pub use stream::Sink;

@@ -2,13 +2,14 @@
 
 use super::cause::Cause;
 use super::stop;
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::stat::Mode as Bits;
-use std::os::fd::OwnedFd;
+use nix::unistd::{chdir, chroot};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 /// Absent arguments of mount(2).
@@ -33,6 +34,41 @@ pub fn private_mounts() -> Result<PrivateMounts> {
         Ok(PrivateMounts { inside: namespace()?, outside })
     };
     enter().map_err(Cause).context("cannot have mounts of its own: it takes root")
+}
+
+/// Has this process, and those that it starts, see what is mounted at a directory as `/`: the system that is going to
+/// run, with what the kernel and the programs that run now have at `/proc`, `/sys`, `/dev`, `/run` and `/tmp`.
+///
+/// As [`private_mounts`], it is to be called before a [`super::System`] is made.
+pub fn enter(root: &Path) -> Result<()> {
+    private_mounts()?;
+    for name in ["proc", "sys", "dev", "run", "tmp"] {
+        let (from, to) = (Path::new("/").join(name), root.join(name));
+        // A link would lead out of the root.
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let place = match open(&to, flags, Bits::empty()) {
+            Ok(place) => place,
+            Err(_) if name == "tmp" => continue,
+            Err(error) => {
+                return Err(Cause(error)).with_context(|| format!("cannot show {} inside", from.display()));
+            }
+        };
+        let place = format!("/proc/self/fd/{}", place.as_raw_fd());
+        mount(Some(&from), place.as_str(), NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE)
+            .map_err(Cause)
+            .with_context(|| format!("cannot show {} inside", from.display()))?;
+    }
+    // pivot_root(2) does not do it where the root is that of an initramfs.
+    let enter = || {
+        chdir(root)?;
+        mount(Some("."), "/", NONE, MsFlags::MS_MOVE, NONE)?;
+        chroot(".")?;
+        chdir("/")
+    };
+    enter().map_err(|error| match error {
+        Errno::EINVAL => anyhow!("nothing is mounted at {}", root.display()),
+        error => anyhow::Error::from(Cause(error)).context(format!("cannot enter {}", root.display())),
+    })
 }
 
 fn namespace() -> nix::Result<OwnedFd> {

@@ -320,7 +320,7 @@ impl Elemental {
             }
             ElementalCommand::State => Command::State(State { as_yaml: true, ..State::default() }),
             ElementalCommand::RunStage { stage, cloud_init_paths, .. } => {
-                Command::Run(Run { stage, also: cloud_init_paths })
+                Command::Run(Run { stage, inside: None, also: cloud_init_paths })
             }
             ElementalCommand::Mount { sysroot, .. } => Command::Mount(Mount { sysroot, dry_run: false }),
             ElementalCommand::PullImage { image, destination, platform, arch, tls_verify } => {

@@ -43,7 +43,7 @@ pub(super) struct CosSetup {
 
 impl CosSetup {
     pub(super) fn translate(self) -> CommandLine {
-        let command = Command::Run(Run { stage: self.stage, also: Vec::new() });
+        let command = Command::Run(Run { stage: self.stage, inside: None, also: Vec::new() });
         CommandLine { options: options(false, false), command }
     }
 }

@@ -6,7 +6,7 @@ use crate::report::{Progress, Report, store};
 use crate::stage::{Documents, Prepared};
 use anyhow::Result;
 use cosette_plugins::System;
-use cosette_plugins::system::Mode;
+use cosette_plugins::system::{self, Mode};
 use std::io::{Write, stderr};
 
 /// Runs a stage from the default sources, and keeps the report.
@@ -15,6 +15,9 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
         Ok(also) => also,
         Err(message) => return Ok(wrong_usage(&message)),
     };
+    if let Some(root) = &arguments.inside {
+        system::enter(root)?;
+    }
     let sys = options.system(Mode::Apply)?;
     let prepared = plan_of_defaults(options, &arguments.stage, &also, &sys);
     let nothing_is_valid = prepared.nothing_is_valid();
