@@ -65,6 +65,7 @@ pub use namespace::{PrivateMounts, enter, private_mounts};
 pub use space::{FreeSpace, is_full};
 pub use stop::stop_requested;
 pub use stream::Sink;
+pub use sync::Passing;
 pub use systemd::{Door, Job, Limits, Refusal, Systemd};
 pub use walk::{BLOCK, Thing};
 

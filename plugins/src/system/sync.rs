@@ -22,6 +22,27 @@ pub(super) struct Touched {
     file_systems: Vec<(u64, PathBuf)>,
     /// The directory in which the last change was.
     last: PathBuf,
+    /// The device of the one that holds something that is not to last.
+    passing: Option<u64>,
+}
+
+impl Touched {
+    /// Those that are to be synced; none after that.
+    fn take(&mut self) -> Vec<(u64, PathBuf)> {
+        self.last = PathBuf::new();
+        let mut touched = std::mem::take(&mut self.file_systems);
+        touched.retain(|(device, _)| Some(*device) != self.passing);
+        touched
+    }
+}
+
+/// As long as it lives, a file system is not synced: see [`System::is_passing`].
+pub struct Passing<'s>(&'s System);
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.0.tree.touched.borrow_mut().passing = None;
+    }
 }
 
 impl Tree {
@@ -43,9 +64,9 @@ impl System {
     /// Writes everything that was changed through this handle to the disk: one syncfs for each file system.
     /// A file system that was unmounted since is left out: unmounting has synced it.
     pub fn sync(&self) -> Result<()> {
-        let touched = self.tree.touched.take();
+        let touched = self.tree.touched.borrow_mut().take();
         let mut rest = false;
-        for (device, path) in &touched.file_systems {
+        for (device, path) in &touched {
             let synced = self.sync_one(self.tree.top.handle()?, *device, path);
             rest |= !synced.with_context(|| format!("cannot sync the file system of {}", path.display()))?;
         }
@@ -53,6 +74,19 @@ impl System {
             nix::unistd::sync();
         }
         Ok(())
+    }
+
+    /// Has [`System::sync`] leave out the file system of a directory, until what this returns is dropped: what is there
+    /// becomes something else before it is relied on, and need not reach the disk.
+    pub fn is_passing(&self, directory: impl AsRef<Path>) -> Result<Passing<'_>> {
+        let directory = directory.as_ref();
+        let look = || -> Result<u64> {
+            let found = self.directory(directory)?.context("there is no such directory")?;
+            Ok(fstat(&found).map_err(Cause)?.st_dev)
+        };
+        let device = look().with_context(|| format!("cannot look at {}", directory.display()))?;
+        self.tree.touched.borrow_mut().passing = Some(device);
+        Ok(Passing(self))
     }
 
     /// Has everything that was written to the file system of a directory be in its place, and not in a journal: for
@@ -140,6 +174,7 @@ fn give_back_unwritten(file: BorrowedFd<'_>) -> Result<bool, Cause> {
 #[cfg(test)]
 mod tests {
     use crate::System;
+    use crate::system::scratch::Scratch;
     use crate::system::{File, Live, Mode};
     use crate::testing::{LoopDisk, run};
     use std::path::Path;
@@ -192,5 +227,19 @@ mod tests {
         run("umount", &[point]);
         assert!(before.contains("[u]") && !after.contains("[u]"), "{before}\n{after}");
         assert_eq!(content, same);
+    }
+
+    #[test]
+    fn what_is_passing_is_not_synced() {
+        let scratch = Scratch::new();
+        let sys = scratch.apply();
+        sys.write(File::new("/file", "text")).unwrap();
+        let passing = sys.is_passing("/").unwrap();
+        assert_eq!(sys.tree.touched.borrow_mut().take(), []);
+        sys.write(File::new("/file", "other")).unwrap();
+        drop(passing);
+        assert_eq!(sys.tree.touched.borrow_mut().take().len(), 1);
+        assert_eq!(sys.tree.touched.borrow_mut().take(), []);
+        assert!(sys.is_passing("/none").is_err());
     }
 }

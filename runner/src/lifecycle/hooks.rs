@@ -53,9 +53,13 @@ impl Hooks {
         tree: &Path,
         shown: &[(PathBuf, &str)],
     ) -> Result<Vec<String>> {
-        let result =
-            Shown::show(sys, tree, shown).and_then(|_mounts| run(&sys.reroot(tree)?, stage, &self.also));
-        self.judge(result, sys)
+        let run = || -> Result<Report> {
+            // It becomes an image, and that is on the disk before it counts.
+            let _passing = sys.is_passing(tree)?;
+            let _mounts = Shown::show(sys, tree, shown)?;
+            run(&sys.reroot(tree)?, stage, &self.also)
+        };
+        self.judge(run(), sys)
     }
 
     fn judge(&self, result: Result<Report>, sys: &System) -> Result<Vec<String>> {

@@ -5,10 +5,11 @@
 //! where nobody else sees it.
 
 use super::failure::{Class, Classify as _};
+use super::system_disk::Role;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cosette_plugins::System;
-use cosette_plugins::disk::{self, Labelled};
-use cosette_plugins::system::{InUse, NewMount};
+use cosette_plugins::disk::{self, Labelled, Mountable};
+use cosette_plugins::system::{DiskAccess, InUse, NewMount};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -75,6 +76,32 @@ impl Partitions {
             || anyhow!("there is no partition with the label {label}: this machine has no system to work on");
         self.get(label)?.ok_or_else(missing).class(Class::NotThere)
     }
+
+    /// The partition of this label that is to be made anew. Where that was cut off, it has no label any more, but a name in
+    /// the table of the disk of the systems; it comes before one that another disk has.
+    pub fn require_to_wipe(&self, sys: &System, label: &str) -> Result<Labelled> {
+        let systems = &self.require(STATE)?.disk;
+        let role = Role::ALL.into_iter().find(|role| role.label() == Some(label));
+        let is_near = |found: &Labelled| found.label == label && found.disk == *systems;
+        match role.filter(|_| !self.found.iter().any(is_near)) {
+            Some(role) => blank(sys, systems, role)?.map_or_else(|| self.require(label).cloned(), Ok),
+            None => self.require(label).cloned(),
+        }
+    }
+}
+
+/// The partition of a role on a disk, if nothing is on it.
+fn blank(sys: &System, disk: &Path, role: Role) -> Result<Option<Labelled>> {
+    let table = sys.disk(disk, DiskAccess::Read)?;
+    // A disk may have another kind of table, which has no names.
+    let all = disk::partitions(&*table).unwrap_or_default();
+    let Some(found) = all.into_iter().find(|found| found.name == role.name()) else { return Ok(None) };
+    let device = disk::partition_at(sys, disk, found.number)?;
+    if Mountable::on(&device, sys)?.is_some() {
+        return Ok(None);
+    }
+    let label = role.label().unwrap_or_default().to_owned();
+    Ok(Some(Labelled { label, device, kind: "ext4", disk: disk.to_owned(), mounted: Vec::new() }))
 }
 
 /// The mounts of an operation; when this is dropped, all is as it was.

@@ -65,7 +65,7 @@ pub fn recover<'s>(
     let mut wiped = Vec::new();
     for (is_asked, label) in [(request.persistent, PERSISTENT), (request.oem, OEM)] {
         if is_asked {
-            wiped.push(session.partitions.require(label)?.clone());
+            wiped.push(session.partitions.require_to_wipe(sys, label)?);
         }
     }
     let oem = match &request.documents[..] {

@@ -1,6 +1,6 @@
 //! Killed at every failpoint, an upgrade leaves one complete system, and the next run converges.
 
-use crate::machine::{Machine, text};
+use crate::machine::{Machine, OEM_PARTITION, text};
 use std::os::unix::process::ExitStatusExt as _;
 
 /// Kills an operation at each failpoint in turn, and lets it run again after each. Returns how many there were.
@@ -108,4 +108,68 @@ fn a_new_recovery_system_that_is_killed_anywhere_leaves_a_complete_one() {
         },
     );
     eprintln!("killed at {count} failpoints of an upgrade of the recovery system");
+}
+
+#[test]
+fn a_recovery_that_is_killed_anywhere_leaves_complete_systems_and_the_next_one_ends_it() {
+    let Some(mut machine) = Machine::new() else { return };
+    machine.run(0, &["upgrade", "--recovery", &machine.source("recovery")]);
+    machine.run(0, &["upgrade", &machine.source("v0")]);
+    machine.run(0, &["state", "--good"]);
+    let mut number = 0;
+    loop {
+        number += 1;
+        machine.boot("active");
+        let old = format!("v{number}");
+        machine.run(0, &["upgrade", &machine.source(&old)]);
+        machine.run(0, &["state", "--good"]);
+        machine.shell("echo secret > $ROOT/usr/local/kept; echo 'name: x' > $ROOT/oem/90.yaml");
+        machine.boot("recovery");
+        let before = machine.traces();
+        let reset = ["recover", "--reset-persistent", "--reset-oem"];
+        let killed = machine.cosette(&reset).env("COSETTE_FAILPOINT", number.to_string()).output().unwrap();
+        let is_killed = killed.status.signal() == Some(9);
+        assert!(is_killed || killed.status.success(), "at {number}\n{}", text(&killed));
+        let [active, passive, recovery] = machine.versions().map(Option::unwrap);
+        assert_eq!(recovery, "recovery", "at {number}");
+        assert!(active == "recovery" || active == old, "{active} at {number}");
+        let is_passive = passive == "recovery" || passive == old || passive == format!("v{}", number - 1);
+        assert!(is_passive, "{passive} at {number}");
+        let state = machine.run(0, &["state"]);
+        assert!(active == old || state.contains("tentative"), "{state}");
+        if is_killed {
+            // What was unmounted to be wiped is mounted again by the next boot.
+            machine.boot("recovery");
+            machine.run(0, &reset);
+        }
+        assert_eq!(machine.versions().map(Option::unwrap), ["recovery"; 3], "after {number}");
+        for system in ["active", "passive"] {
+            let (found, known) = machine.digests(system);
+            assert_eq!(found, known, "{system} after {number}");
+        }
+        machine.shell("test ! -e $ROOT/oem/90.yaml && touch $ROOT/oem/new");
+        assert_eq!(machine.traces(), before, "after {number}");
+        machine.boot("active");
+        machine.shell("test ! -e $ROOT/usr/local/kept && test -e $ROOT/oem/new");
+        if !is_killed {
+            break;
+        }
+    }
+    assert!(number > 20, "{number}");
+    eprintln!("killed at {} failpoints of a recovery", number - 1);
+}
+
+#[test]
+fn a_partition_that_was_being_wiped_is_found_without_its_label() {
+    let Some(mut machine) = Machine::new() else { return };
+    machine.run(0, &["upgrade", "--recovery", &machine.source("recovery")]);
+    machine.boot("recovery");
+    let oem = machine.disk.partition(OEM_PARTITION);
+    // As mke2fs leaves it that is killed.
+    machine.shell(&format!(
+        "umount $ROOT/oem && dd if=/dev/zero of={oem} bs=64K count=1 conv=fsync status=none"
+    ));
+    machine.run(0, &["reset", "--reset-oem"]);
+    machine.boot("active");
+    machine.shell("test -d $ROOT/oem/lost+found");
 }

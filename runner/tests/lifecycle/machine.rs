@@ -66,7 +66,9 @@ impl Machine {
         // Its mounts are those of this test alone: a process that makes a namespace meanwhile would keep them in use.
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
         mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
-        let sizes: String = mebibytes.iter().map(|size| format!("size={size}MiB\n")).collect();
+        let names = ["oem", "state", "recovery", "persistent"];
+        let lines = names.iter().zip(mebibytes).map(|(name, size)| format!("size={size}MiB, name={name}\n"));
+        let sizes: String = lines.collect();
         let table = disk.file().with_file_name("table");
         std::fs::write(&table, format!("label: gpt\n{sizes}")).unwrap();
         let script =
@@ -217,12 +219,16 @@ impl Machine {
     /// What must be the same after an operation, however it ended: mounts and their flags, loop devices that belong to
     /// images of this machine, temporary files.
     pub(crate) fn traces(&self) -> String {
-        // Neither the numbers of mounts nor those of file systems without a device outlive a boot.
-        let mounts = self.shell(
-            "sed 's/^[0-9]* [0-9]* //; s/^0:[0-9]* //; s/master:[0-9]* //' /proc/self/mountinfo | sort",
-        );
+        // Neither the numbers of mounts nor those of file systems without a device outlive a boot; and others may mount
+        // something at the same time.
+        let mounts = self.shell(&format!(
+            "grep -F -e $ROOT -e {} /proc/self/mountinfo | \
+             sed 's/^[0-9]* [0-9]* //; s/^0:[0-9]* //; s/master:[0-9]* //' | sort",
+            self.disk.path()
+        ));
         let loops = run("losetup", &["--list", "--noheadings", "--output", "BACK-FILE"]);
-        let loops: Vec<_> = loops.lines().filter(|file| file.contains("transition.img")).collect();
+        let root = self.root().display().to_string();
+        let loops: Vec<_> = loops.lines().filter(|file| file.contains(&root)).collect();
         let files = self.shell(
             "cd $ROOT/run/initramfs/cos-state; find . -name 'transition*' -o -name '.cosette*'; ls $ROOT/run/cosette",
         );
