@@ -21,5 +21,7 @@ mod faults;
 mod power;
 #[path = "lifecycle/recover.rs"]
 mod recover;
+#[path = "lifecycle/registry.rs"]
+mod registry;
 #[path = "lifecycle/upgrade.rs"]
 mod upgrade;

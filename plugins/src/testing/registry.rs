@@ -32,23 +32,37 @@ impl Registry {
             "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {root}}}}}\n\
              http:\n  addr: {port}\n{more}"
         );
-        let path = storage.path().join("config.yml");
-        std::fs::write(&path, config).expect("a test can do that");
-        let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(path).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let Ok(process) = command.spawn() else {
+        std::fs::write(storage.path().join("config.yml"), config).expect("a test can do that");
+        let Ok(process) = serve(storage.path()) else {
             writeln!(std::io::stderr(), "SKIPPED: a real registry: docker-registry is not installed")
                 .expect("a test can do that");
             return None;
         };
         let registry = Self { process, address: port, storage };
+        registry.wait();
+        Some(registry)
+    }
+
+    fn wait(&self) {
         for _ in 0..500 {
-            if TcpStream::connect(port).is_ok() {
-                return Some(registry);
+            if TcpStream::connect(self.address).is_ok() {
+                return;
             }
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         panic!("the registry does not start");
+    }
+
+    /// Kills it. What was put there stays.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("it can be killed");
+        self.process.wait().expect("it can be waited for");
+    }
+
+    /// Starts it again at the same address.
+    pub fn restart(&mut self) {
+        self.process = serve(self.storage.path()).expect("it was started before");
+        self.wait();
     }
 
     /// Puts an image of a layout there, by skopeo.
@@ -116,6 +130,12 @@ impl Registry {
         assert!(answer.get(9..10) == Some("2"), "{method} {path}: {answer}");
         answer
     }
+}
+
+fn serve(storage: &Path) -> std::io::Result<Child> {
+    let mut command = Command::new("docker-registry");
+    command.arg("serve").arg(storage.join("config.yml"));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()
 }
 
 impl Drop for Registry {

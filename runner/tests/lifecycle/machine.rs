@@ -142,6 +142,11 @@ impl Machine {
         format!("oci-layout:/layouts/{version}")
     }
 
+    /// Where a source is, for those who are not in it.
+    pub(crate) fn layout(&self, version: &str) -> PathBuf {
+        self.layouts.path().join(version)
+    }
+
     /// The root of the booted system, as it is seen in it.
     pub(crate) fn root(&self) -> PathBuf {
         self.view.path().join("root")
