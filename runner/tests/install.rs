@@ -187,8 +187,10 @@ fn what_is_no_disk_and_what_holds_something_else_is_refused() {
     let Some(scratch) = Scratch::new() else { return };
     run("mkfs.ext4", &["-q", "-F", "-L", "DATA", scratch.disk.path()]);
     let before = scratch.disk.digest();
-    let errors = scratch.refuses(&[], 20);
-    assert!(errors.contains("ext4"), "{errors}");
+    for arguments in [&[][..], &["--dry-run"]] {
+        let errors = scratch.refuses(arguments, 19);
+        assert!(errors.contains("carries ext4: --force destroys that"), "{errors}");
+    }
     assert_eq!(scratch.disk.digest(), before);
     let errors = scratch.refuses(&["--no-format"], 12);
     assert!(errors.contains("has no partition called \"efi\""), "{errors}");

@@ -17,7 +17,8 @@ pub(crate) mod types;
 pub(crate) mod udev;
 
 pub use labels::{Labelled, disk_of_mount, labelled, make_file_system};
-pub use partitions::{NewPartition, Partition, disk_at, partition, partition_at, partitions};
+pub(crate) use partitions::{MBR, carried_by};
+pub use partitions::{NewPartition, Partition, carried, disk_at, partition, partition_at, partitions};
 
 use crate::System;
 use crate::system::{DiskAccess, ReadAt};

@@ -3,12 +3,15 @@
 use super::devices::Device;
 use super::gpt::{self, Found, Guid, Table};
 use super::plan::{Addition, Wish, plan};
-use super::types;
+use super::{superblock, types};
 use crate::System;
 use crate::system::Disk;
 use anyhow::{Context as _, Result, bail};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// What the other kind of tables is called.
+pub(crate) const MBR: &str = "a DOS table of partitions (MBR)";
 
 /// A partition to make.
 #[derive(Clone, Debug)]
@@ -74,6 +77,35 @@ pub fn partitions(disk: &dyn Disk) -> Result<Vec<Partition>> {
         Found::Table { table, .. } => Ok(listed(&table)),
         Found::Mbr | Found::Nothing => bail!("it has no GUID partition table"),
     }
+}
+
+/// What a disk carries that a new table would destroy, in words; nothing if that is nothing.
+pub fn carried(sys: &System, path: &Path, disk: &dyn Disk) -> Result<Option<String>> {
+    let device =
+        Device::at(sys, path)?.with_context(|| format!("there is no block device {}", path.display()))?;
+    let sector = disk.sector_size();
+    carried_by(gpt::read(disk, sector, disk.bytes() / u64::from(sector)), sys, &device, disk)
+}
+
+/// The same of a disk whose table was looked for.
+pub(crate) fn carried_by(
+    read: Result<Found>,
+    sys: &System,
+    device: &Device,
+    disk: &dyn Disk,
+) -> Result<Option<String>> {
+    Ok(match read {
+        Ok(Found::Table { table, .. }) if table.entries.is_empty() => None,
+        Ok(Found::Table { table, .. }) => Some(format!("{} partitions", table.entries.len())),
+        Ok(Found::Mbr) => Some(MBR.to_owned()),
+        Err(error) => Some(format!("a table of partitions that is damaged ({error:#})")),
+        Ok(Found::Nothing) => match superblock::probe(disk, 0, disk.bytes()) {
+            Ok(Some(found)) => Some(found.kind.name().to_owned()),
+            Ok(None) if device.partitions(sys)?.is_empty() => None,
+            Ok(None) => Some("partitions that only the kernel knows".to_owned()),
+            Err(error) => Some(format!("something that is not clear ({error:#})")),
+        },
+    })
 }
 
 fn listed(table: &Table) -> Vec<Partition> {

@@ -32,7 +32,8 @@ pub(super) fn upgrade(options: &Options, arguments: &Upgrade) -> Result<u8> {
             lenient: options.elemental,
         };
         let mut outcomes = vec![upgrade::upgrade(sys, &request, config, &mut options.telling())?];
-        if arguments.also_recovery {
+        let is_configured = !arguments.recovery && config.upgrade.recovery == Some(true);
+        if arguments.also_recovery || is_configured {
             request.recovery = true;
             request.source = request.source.filter(|_| config.upgrade.recovery_system.uri.is_none());
             outcomes.push(upgrade::upgrade(sys, &request, config, &mut options.telling())?);

@@ -90,11 +90,17 @@ impl<'a> Install<'a> {
         let opened = sys.disk(&disk, DiskAccess::Exclusive).class(Class::Device)?;
         let bytes = opened.bytes();
         let found = partitions(&*opened).unwrap_or_default();
+        let carried = disk::carried(sys, &disk, &*opened).class(Class::Device)?;
         drop(opened);
         // What cannot be looked into is not known to be nobody's.
         let is_begun = is_begun(sys, &disk, &found).unwrap_or(false);
         if !request.force && !is_begun && installed(sys, &disk, &found, request.no_format)? {
             return Err(anyhow!("{} has a system already: --force replaces it", disk.display()))
+                .class(Class::Device);
+        }
+        let is_kept = !(request.force || request.wipe_others || is_begun || request.no_format);
+        if let Some(carried) = carried.filter(|_| is_kept) {
+            return Err(anyhow!("{} carries {carried}: --force destroys that", disk.display()))
                 .class(Class::Device);
         }
         if request.no_format {

@@ -117,8 +117,15 @@ fn an_image_has_the_file_system_that_is_configured() {
         let state = machine.run(0, &["state"]);
         assert!(state.contains(&format!("Z, {file_system}, ")), "{state}");
     }
+    let both =
+        format!("upgrade: {{recovery: true, recovery-system: {{uri: \"{}\"}}}}", machine.source("five"));
+    machine.shell(&format!("echo '{both}' > $ROOT/etc/cosette/config.yaml"));
+    machine.run(0, &["upgrade", &machine.source("four")]);
+    let state = machine.run(0, &["state"]);
+    assert!(state.contains("active    oci-layout:/layouts/four"), "{state}");
+    assert!(state.contains("recovery  oci-layout:/layouts/five"), "{state}");
     machine.shell("echo 'image: {fs: btrfs}' > $ROOT/etc/cosette/config.yaml");
-    let error = machine.run(11, &["upgrade", &machine.source("four")]);
+    let error = machine.run(11, &["upgrade", &machine.source("six")]);
     assert!(error.contains("\"btrfs\" is no file system for images: ext4, squashfs or erofs"), "{error}");
 }
 

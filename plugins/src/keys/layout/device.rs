@@ -3,7 +3,7 @@
 use super::text;
 use crate::disk::devices::Device;
 use crate::disk::gpt::{Flaw, Found, Guid, Table};
-use crate::disk::{layout, superblock, udev};
+use crate::disk::{MBR, carried_by, layout, udev};
 use crate::system::{Command, Disk};
 use crate::{Context, System};
 use anyhow::{Context as _, Result, bail};
@@ -102,25 +102,15 @@ impl DeviceName {
         disk: &dyn Disk,
         read: Result<Found>,
     ) -> Result<Option<(Table, Vec<Flaw>)>> {
-        const MBR: &str = "a DOS table of partitions (MBR)";
         let carried = match read {
             Ok(Found::Table { table, flaws }) if !self.init_disk || table.guid == self.guid() => {
                 return Ok(Some((table, flaws)));
             }
-            Ok(Found::Table { table, .. }) if table.entries.is_empty() => None,
-            Ok(Found::Table { table, .. }) => Some(format!("{} partitions", table.entries.len())),
             Ok(Found::Mbr) if !self.init_disk => {
                 bail!("it has {MBR}, and only GPT is known here: `sgdisk --mbrtogpt` makes one of it")
             }
-            Ok(Found::Mbr) => Some(MBR.to_owned()),
             Err(error) if !self.init_disk => return Err(error),
-            Err(error) => Some(format!("a table of partitions that is damaged ({error:#})")),
-            Ok(Found::Nothing) => match superblock::probe(disk, 0, disk.bytes()) {
-                Ok(Some(found)) => Some(found.kind.name().to_owned()),
-                Ok(None) if device.partitions(sys)?.is_empty() => None,
-                Ok(None) => Some("partitions that only the kernel knows".to_owned()),
-                Err(error) => Some(format!("something that is not clear ({error:#})")),
-            },
+            read => carried_by(read, sys, device, disk)?,
         };
         match carried {
             Some(carried) if !self.init_disk => {

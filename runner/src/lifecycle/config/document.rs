@@ -92,7 +92,7 @@ record! {
     pub struct Upgrade {
         /// The source of the system.
         pub system: Option<String>,
-        /// Renew the recovery system.
+        /// Renew the recovery system as well.
         pub recovery: Option<bool>,
         /// The source of the recovery system.
         pub recovery_system: RecoverySystem as "recovery-system",
