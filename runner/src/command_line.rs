@@ -314,6 +314,18 @@ pub struct Init {
 }
 
 impl CommandLine {
+    /// All that can be asked for under the project's own name.
+    pub fn definition() -> clap::Command {
+        let usage = |name| {
+            format!("cosette {name} [OPTIONS] STAGE\n       cosette {name} [OPTIONS] -s STAGE SOURCE...")
+        };
+        Self::command()
+            .mut_subcommand("plan", |command| command.override_usage(usage("plan")))
+            .mut_subcommand("try", |command| {
+                command.override_usage(usage("try") + "\n       cosette try [OPTIONS] --boot [SOURCE]...")
+            })
+    }
+
     /// Reads arguments. The name of the program decides whose arguments they are: `yip`, `cos-setup` and
     /// `elemental` are understood beside our own, and systemd calls `cosette-generator`.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
@@ -330,17 +342,7 @@ impl CommandLine {
             Some("elemental") => Elemental::try_parse_from(arguments).and_then(Elemental::translate),
             _ if let Some(line) = Self::of_unit(&arguments) => Ok(line),
             _ => {
-                let usage = |name| {
-                    format!(
-                        "cosette {name} [OPTIONS] STAGE\n       cosette {name} [OPTIONS] -s STAGE SOURCE..."
-                    )
-                };
-                let mut command = Self::command()
-                    .mut_subcommand("plan", |command| command.override_usage(usage("plan")))
-                    .mut_subcommand("try", |command| {
-                        let usage = usage("try") + "\n       cosette try [OPTIONS] --boot [SOURCE]...";
-                        command.override_usage(usage)
-                    });
+                let mut command = Self::definition();
                 let matches = command.try_get_matches_from_mut(arguments)?;
                 Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
             }

@@ -1,6 +1,6 @@
 //! The parts of `cosette init`.
 
-use super::files::{DRACUT, Embedded, UNITS};
+use super::files::{COMPLETIONS, DRACUT, Embedded, MANUAL, UNITS};
 use super::{Findings, initramfs, names};
 use crate::builtin;
 use anyhow::{Context, Result, bail};
@@ -31,6 +31,8 @@ pub enum Part {
     Oem,
     /// The names of the peers, as links to the binary: cos-setup, elemental, yip
     Names,
+    /// The pages of the manual, and what lets bash, zsh and fish complete the command line
+    Manual,
     /// The module for dracut
     Dracut,
     /// The initramfs of each kernel, built anew with dracut, and /boot/vmlinuz and /boot/initrd
@@ -39,8 +41,8 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order in which they are done.
-    pub const ALL: [Self; 6] =
-        [Self::Binary, Self::Units, Self::Oem, Self::Names, Self::Dracut, Self::Initramfs];
+    pub const ALL: [Self; 7] =
+        [Self::Binary, Self::Units, Self::Oem, Self::Names, Self::Manual, Self::Dracut, Self::Initramfs];
 
     /// Its name on the command line and in reports.
     pub fn name(self) -> &'static str {
@@ -49,6 +51,7 @@ impl Part {
             Self::Units => "units",
             Self::Oem => "oem",
             Self::Names => "names",
+            Self::Manual => "manual",
             Self::Dracut => "dracut",
             Self::Initramfs => "initramfs",
         }
@@ -70,6 +73,11 @@ impl Part {
             }
             Self::Names => {
                 names::link(sys, findings);
+                Ok(())
+            }
+            Self::Manual => {
+                write_all(sys, MANUAL, findings);
+                write_all(sys, COMPLETIONS, findings);
                 Ok(())
             }
             Self::Dracut => {
