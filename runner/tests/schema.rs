@@ -124,3 +124,35 @@ fn documents() -> Vec<PathBuf> {
     paths.sort();
     paths
 }
+
+#[test]
+fn editors_are_told_where_the_schema_of_our_documents_is() {
+    let schema = fs::canonicalize("../schema/cosette.schema.json").unwrap();
+    for directory in ["../units/oem", "../testdata/vm/image/system/oem"] {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            let line = text.lines().next().unwrap();
+            let told = line.strip_prefix("# yaml-language-server: $schema=").unwrap();
+            assert_eq!(
+                fs::canonicalize(Path::new(directory).join(told)).unwrap(),
+                schema,
+                "{}",
+                path.display()
+            );
+        }
+    }
+}
+
+/// What an editor puts in for a key is what its documentation shows.
+#[test]
+fn snippets_hold_what_the_schema_accepts() {
+    let schema = schema();
+    let keys = schema["$defs"]["step"]["properties"].as_object().unwrap();
+    let with_snippet = keys.values().filter(|key| key.get("defaultSnippets").is_some());
+    assert!(with_snippet.count() > 20);
+    let body = &keys["files"]["defaultSnippets"][0]["body"];
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    assert!(validator.is_valid(&serde_json::json!({ "stages": { "boot": [{ "files": body }] } })));
+    assert!(schema["defaultSnippets"][0]["body"]["stages"].is_object());
+}

@@ -82,6 +82,7 @@ fn schema() -> Value {
         "title": "Stage document",
         "description": "Steps by the stages in which they run, or a #cloud-config.",
         "type": ["object", "null"],
+        "defaultSnippets": snippets().0,
         "properties": properties,
         "$defs": {
             "steps": { "type": ["array", "null"], "items": { "$ref": "#/$defs/step" } },
@@ -120,10 +121,15 @@ fn step() -> Value {
         let mut property = described(of(&(plugin.shape)()), &first_paragraph(&docs));
         property["markdownDescription"] = json!(prose(&docs));
         add_example(&mut property, plugin.key, &docs);
+        if let Some(example) = property["examples"].get(0) {
+            let snippet = json!([{ "label": format!("{} …", plugin.key), "body": as_snippet(example) }]);
+            property["defaultSnippets"] = snippet;
+        }
         properties.insert(plugin.key.to_owned(), property);
     }
     json!({
         "description": "What shall be so, if its conditions hold.",
+        "defaultSnippets": snippets().1,
         "type": "object",
         "properties": properties,
         "additionalProperties": false,
@@ -134,6 +140,33 @@ fn step() -> Value {
 fn prose(docs: &str) -> String {
     let parts = docs.split("```").step_by(2).map(str::trim).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("\n\n")
+}
+
+/// The same as the body of a snippet, in which `$` begins a place to fill in.
+fn as_snippet(value: &Value) -> Value {
+    match value {
+        Value::String(text) => json!(text.replace('\\', "\\\\").replace('$', "\\$").replace('}', "\\}")),
+        Value::Array(items) => items.iter().map(as_snippet).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(key, value)| (key.clone(), as_snippet(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// A document with one step, and a step with a condition, to be filled in.
+fn snippets() -> (Value, Value) {
+    let step = json!({ "name": "${1:What it does}", "${2:hostname}": "${3:value}" });
+    let document = json!([{
+        "label": "stages", "description": "A document with one step",
+        "body": { "name": "${4:Name}", "stages": { "${5:boot}": [step] } },
+    }]);
+    let step = json!([
+        { "label": "step", "description": "A step", "body": step },
+        { "label": "step if …", "description": "A step that runs where a file exists",
+          "body": { "name": "${1:What it does}", "if_files": { "all": ["${2:/path}"] }, "${3:hostname}": "${4:value}" } },
+    ]);
+    (document, step)
 }
 
 /// Adds the value that the key has in the YAML of a documentation.
@@ -268,6 +301,12 @@ fn what_may_be_null_is_told_from_what_may_not() {
     assert_eq!(either["anyOf"][0]["type"], "array");
     assert_eq!(either["anyOf"][1]["type"], "string");
     assert_eq!(either["anyOf"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_snippet_says_what_it_is_made_of() {
+    let value = json!({ "a": ["${x} \\ }", 1], "$": null });
+    assert_eq!(as_snippet(&value), json!({ "a": ["\\${x\\} \\\\ \\}", 1], "$": null }));
 }
 
 #[test]

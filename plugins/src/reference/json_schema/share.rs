@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// What is said about a value but does not decide whether it is accepted.
-const ANNOTATIONS: [&str; 3] = ["description", "examples", "markdownDescription"];
+const ANNOTATIONS: [&str; 4] = ["defaultSnippets", "description", "examples", "markdownDescription"];
 
 /// The shortest text that is worth a reference.
 const SHORTEST: usize = 40;
