@@ -888,12 +888,16 @@ _cosette() {
             return 0
             ;;
         cosette__subcmd__run)
-            opts="-v -q -h --root --json --verbose --quiet --color --help"
+            opts="-v -q -h --inside --root --json --verbose --quiet --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --inside)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --root)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

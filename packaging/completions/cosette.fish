@@ -52,6 +52,7 @@ complete -c cosette -n "__fish_cosette_needs_command" -f -a "state" -d 'Show the
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "plan" -d 'Show what a stage would do, and do nothing'
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "try" -d 'Run a stage for real in a throw-away copy of this system, and show what it changed'
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c cosette -n "__fish_cosette_using_subcommand run" -l inside -d 'See what is mounted at DIR as the root of this machine, which it is going to be' -r -F
 complete -c cosette -n "__fish_cosette_using_subcommand run" -l root -d 'The root of the system to act on: all paths lie below it, and commands run chrooted into it' -r -F
 complete -c cosette -n "__fish_cosette_using_subcommand run" -l color -d 'When to use colours' -r -f -a "auto\t'When standard output is a terminal and NO_COLOR is not set'
 always\t'Always'
