@@ -120,3 +120,40 @@ fn a_disk_with_something_of_somebody_is_not_taken_for_one_that_was_begun() {
     scratch.installs(&["--force"]);
     is_complete(&scratch);
 }
+
+#[test]
+fn a_partition_that_is_full_is_a_failure_and_the_next_run_begins_anew() {
+    let Some(scratch) = Scratch::new() else { return };
+    // The documents of the operator have 64 MiB.
+    let documents: Vec<_> =
+        (0..9).map(|number| scratch.directory.path().join(format!("{number}.yaml"))).collect();
+    let text = format!("name: large\n# {}\n", "x".repeat(8 << 20));
+    documents.iter().for_each(|document| std::fs::write(document, &text).unwrap());
+    let documents = documents.iter().flat_map(|document| ["--cloud-init", document.to_str().unwrap()]);
+    let errors = scratch.refuses(&documents.collect::<Vec<_>>(), 18);
+    assert!(errors.contains("documents"), "{errors}");
+    scratch.is_free();
+    assert_eq!(starts(&scratch), (false, false));
+    scratch.installs(&[]);
+    is_complete(&scratch);
+    // The systems have 491 MiB: neither the tree with one image, nor two images.
+    scratch.blank();
+    let large = scratch.directory.path().join("tree/large");
+    let size = format!("{}", 300 << 20);
+    run(
+        "dd",
+        &[
+            "if=/dev/urandom",
+            &format!("of={}", large.display()),
+            "iflag=count_bytes",
+            &format!("count={size}"),
+            "bs=1M",
+        ],
+    );
+    scratch.refuses(&[], 18);
+    scratch.is_free();
+    assert_eq!(starts(&scratch), (false, false));
+    std::fs::remove_file(large).unwrap();
+    scratch.installs(&[]);
+    is_complete(&scratch);
+}
