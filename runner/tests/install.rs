@@ -81,6 +81,14 @@ impl Scratch {
         command
     }
 
+    /// The same onto a disk in a file.
+    fn build(&self, to: &Path) -> Command {
+        let tree = format!("dir:{}", self.directory.path().join("tree").display());
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cosette"));
+        command.args(["build", "disk", "--size", "1GiB", "--system", &tree]).arg(to);
+        command
+    }
+
     /// Makes the disk one on which nothing ever was.
     fn blank(&self) {
         self.disk.forget_partitions();

@@ -122,6 +122,41 @@ fn a_disk_with_something_of_somebody_is_not_taken_for_one_that_was_begun() {
 }
 
 #[test]
+fn an_image_of_a_disk_that_is_killed_anywhere_is_the_one_before_or_complete() {
+    let Some(scratch) = Scratch::new() else { return };
+    let directory = scratch.directory.path().join("out");
+    std::fs::create_dir(&directory).unwrap();
+    let (image, mut number) = (directory.join("disk.raw"), 1);
+    let left = || std::fs::read_dir(&directory).unwrap().count();
+    loop {
+        std::fs::write(&image, "an older image").unwrap();
+        let mut command = scratch.build(&image);
+        let output = command.env("COSETTE_FAILPOINT", number.to_string()).output().unwrap();
+        if output.status.success() {
+            break;
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.signal(), Some(9), "at {number}\n{errors}");
+        let is_complete = std::fs::metadata(&image).unwrap().len() == 1 << 30;
+        if !is_complete {
+            assert_eq!(std::fs::read(&image).unwrap(), b"an older image");
+        }
+        // Only what comes after the last name is looked at as a whole: the rest is what any next run does.
+        if is_complete || number % 6 == 1 {
+            let output = scratch.build(&image).output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            let words = run("sgdisk", &["-v", image.to_str().unwrap()]);
+            assert!(words.contains("No problems found"), "{words}");
+            assert_eq!(left(), 1, "after {number}");
+        }
+        number += 1;
+    }
+    assert_eq!(left(), 1);
+    assert!(number > 20, "{number}");
+    eprintln!("killed at {} failpoints of the making of an image of a disk", number - 1);
+}
+
+#[test]
 fn a_partition_that_is_full_is_a_failure_and_the_next_run_begins_anew() {
     let Some(scratch) = Scratch::new() else { return };
     // The documents of the operator have 64 MiB.
