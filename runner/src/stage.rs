@@ -39,7 +39,7 @@ pub struct Prepared {
     pub texts: Texts,
     /// The number of documents that were read.
     pub sources: usize,
-    /// When the first was to be read: the stage began then.
+    /// When the stage began: if nobody says otherwise, when the first was to be read.
     begun: Begun,
     /// Whose sentinels are left before anything else, if the stage begins a boot.
     boot: Option<Parameters>,
@@ -178,6 +178,11 @@ impl Prepared {
             parameters
         });
         Self { findings, begun, boot, ..prepared }
+    }
+
+    /// The same, begun before.
+    pub fn since(self, begun: Begun) -> Self {
+        Self { begun, ..self }
     }
 
     /// Whether there is nothing to run, and the reason is that no document is valid.

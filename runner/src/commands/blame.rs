@@ -119,7 +119,7 @@ impl<'a> Blame<'a> {
                 (Some(document), Some(line)) => {
                     writeln!(out, " {}  {document}:{line}", share.name.unwrap_or("(no name)"))?;
                 }
-                _ => writeln!(out, " (reading documents, ordering steps, writing to disk)")?,
+                _ => writeln!(out, " (starting, reading documents, ordering steps, writing to disk)")?,
             }
         }
         if let Some(left) = self.steps.len().checked_sub(shown).filter(|left| *left > 0) {
@@ -175,7 +175,7 @@ mod tests {
         let expected = "
         ms   programs
       10.0        8.0  boot.after        slow  /oem/a.yaml:9
-       2.0        0.0  boot              (reading documents, ordering steps, writing to disk)
+       2.0        0.0  boot              (starting, reading documents, ordering steps, writing to disk)
 1 more are quicker; -v shows them
 
         ms   programs  whole stages

@@ -2,7 +2,7 @@
 
 use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
-use crate::report::{Progress, Report, store};
+use crate::report::{Begun, Progress, Report, store};
 use crate::stage::{Documents, Prepared};
 use anyhow::Result;
 use cosette_plugins::System;
@@ -11,6 +11,7 @@ use std::io::{Write, stderr};
 
 /// Runs a stage from the default sources, and keeps the report.
 pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
+    let begun = Begun::with_process();
     let also = match sources(&arguments.also) {
         Ok(also) => also,
         Err(message) => return Ok(wrong_usage(&message)),
@@ -19,7 +20,7 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
         system::enter(root)?;
     }
     let sys = options.system(Mode::Apply)?;
-    let prepared = plan_of_defaults(options, &arguments.stage, &also, &sys);
+    let prepared = plan_of_defaults(options, &arguments.stage, &also, &sys).since(begun);
     let nothing_is_valid = prepared.nothing_is_valid();
     let mut progress = options.progress(&prepared.stage, &sys);
     progress.findings(&prepared.findings);

@@ -75,7 +75,7 @@ pub fn mount(
     request: &Request,
     mut observe: impl FnMut(&StepReport),
 ) -> Report {
-    let begun = Begun::now();
+    let begun = Begun::with_process();
     let mut report = Report::new(STAGE, sys, &request.findings);
     let mut tell = |step: StepReport| {
         observe(&step);

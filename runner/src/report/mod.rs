@@ -39,7 +39,8 @@ pub struct Report {
     /// kernel does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<f64>,
-    /// How long it took, in milliseconds, from before the documents were read.
+    /// How long it took, in milliseconds, from before the documents were read; where a process is there for nothing
+    /// else, from its start.
     pub duration_ms: f64,
     /// How long of that programs were waited for, such as those of `commands` and `if`.
     pub programs_ms: f64,
@@ -289,6 +290,13 @@ impl Begun {
     /// It begins now.
     pub fn now() -> Self {
         Self { at: Instant::now(), processor: processor_time() }
+    }
+
+    /// It began with this process, which was started for it and has just read its arguments: what it took to come here
+    /// counts as well.
+    pub fn with_process() -> Self {
+        let now = Instant::now();
+        Self { at: now.checked_sub(processor_time()).unwrap_or(now), processor: Duration::ZERO }
     }
 }
 
