@@ -161,7 +161,9 @@ mod tests {
     #[test]
     fn a_stage_is_doubted_only_if_it_is_nearly_one_that_runs() {
         let stage = |name: &str| found(&[&format!("stages:\n  {name}:\n  - hostname: x\n")]);
-        for name in ["netwrok", "initramf", "boot.befor", "after-instal", "before_upgrade", "Boot"] {
+        for name in
+            ["netwrok", "initramf", "boot.befor", "after-instal", "before_upgrade", "post-instal", "Boot"]
+        {
             let messages = stage(name);
             assert_eq!(messages, [format!("a.yaml:2 [unknown-stage] nothing runs the stage `{name}`")]);
         }
@@ -170,6 +172,7 @@ mod tests {
             "boot.after",
             "after-upgrade-chroot",
             "before-reset.before",
+            "post-install",
             "default",
             "mine",
             "reboot",

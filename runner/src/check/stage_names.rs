@@ -34,7 +34,7 @@ pub(super) fn unknown(documents: &[Document]) -> Vec<Diagnostic> {
 /// All that are run: by units, by operations, and by `apply` without a name.
 fn names() -> Vec<String> {
     let hooks = OPERATIONS.iter().flat_map(|operation| {
-        [format!("before-{operation}"), format!("after-{operation}-chroot"), format!("after-{operation}")]
+        ["before-{}", "after-{}-chroot", "after-{}", "post-{}"].map(|hook| hook.replace("{}", operation))
     });
     let stages = OF_A_BOOT.into_iter().chain(["default"]).map(str::to_owned).chain(hooks);
     stages.flat_map(|stage| [format!("{stage}.before"), format!("{stage}.after"), stage]).collect()
