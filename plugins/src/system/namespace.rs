@@ -113,6 +113,8 @@ pub(super) fn set_read_only(at: &Path, read_only: bool) -> Result<()> {
     let flags = if read_only { MsFlags::MS_RDONLY } else { MsFlags::empty() };
     match mount(NONE, at, NONE, MsFlags::MS_REMOUNT | flags, NONE) {
         Ok(()) => Ok(()),
+        // The kernel has made it so, after an error of the disk, and takes nothing more.
+        Err(Errno::EROFS) if read_only => Ok(()),
         Err(Errno::EACCES | Errno::EROFS) => bail!("the device can only be read"),
         Err(Errno::EBUSY) => bail!("files on it are being written"),
         Err(error) => Err(Cause(error).into()),

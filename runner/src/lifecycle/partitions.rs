@@ -191,8 +191,9 @@ impl<'s> Mounts<'s> {
     pub fn end(&mut self) -> Vec<String> {
         let mut problems = Vec::new();
         for point in self.writable.drain(..).rev() {
-            let ended = self.sys.checkpoint(&point).and_then(|()| self.sys.set_read_only(&point, true));
-            problems.extend(ended.err().map(|error| format!("{error:#}")));
+            // Also one whose disk fails.
+            let ended = [self.sys.checkpoint(&point), self.sys.set_read_only(&point, true)];
+            problems.extend(ended.into_iter().filter_map(Result::err).map(|error| format!("{error:#}")));
         }
         for point in self.mounted.drain(..).rev() {
             let ended = self.sys.unmount(&point).and_then(|()| self.sys.remove(&point).map(drop));
