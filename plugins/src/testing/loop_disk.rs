@@ -4,6 +4,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Where the file is: in memory, since tests wait for the disk more than for anything else.
+fn directory() -> tempfile::TempDir {
+    let directory = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    directory.expect("a temporary directory can be made")
+}
+
 /// A disk in a file of its own, as a loop device, without partitions that the kernel finds by itself.
 pub struct LoopDisk {
     directory: tempfile::TempDir,
@@ -20,7 +26,7 @@ impl LoopDisk {
 
     /// The same with sectors of so many bytes.
     pub fn with_sectors(mebibytes: u64, sector: u32, programs: &[&str]) -> Option<Self> {
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let directory = directory();
         let file = directory.path().join("disk");
         let made = std::fs::File::create(&file).and_then(|file| file.set_len(mebibytes << 20));
         made.expect("a file can be made");
@@ -29,8 +35,7 @@ impl LoopDisk {
 
     /// The disk that a file holds already.
     pub fn over(file: &Path, programs: &[&str]) -> Option<Self> {
-        let directory = tempfile::tempdir().expect("a temporary directory can be made");
-        Self::attach(directory, file.to_owned(), 512, programs)
+        Self::attach(directory(), file.to_owned(), 512, programs)
     }
 
     fn attach(directory: tempfile::TempDir, file: PathBuf, sector: u32, programs: &[&str]) -> Option<Self> {
