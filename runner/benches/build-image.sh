@@ -35,11 +35,6 @@ for run in $(seq 0 "$runs"); do
         [ "$run" != 0 ] || rm "$what"
     done
 done
-median() { cut -d' ' -f"$2" "$1" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
-for what in reference cosette; do
-    echo "--- $what: median of $runs: $(median $what 1) s, $(median $what 2) s of the processor and $(median $what 3) s in the kernel," \
-        "$(cut -d' ' -f1 $what | sort -n | sed -n '1p;$p' | paste -sd- -) s; at most $(cut -d' ' -f4 $what | sort -n | tail -1) KiB"
-done
-echo "$(median cosette 1) $(median reference 1)" | awk '{ printf "--- %.2f times as long as gzip, tar and mke2fs\n", $1 / $2 }'
+tell_medians "gzip, tar and mke2fs"
 echo "--- the phases of the last run"
 cat phases

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # For the other scripts, which read it: makes an image of four layers in layout/, as an operating system has them, and
-# leaves the layers beside it. $directories says how large it is, 4 MB each beside 240 MB.
-: "${directories:?}"
+# leaves the layers beside it. $directories says how large it is, 4 MB each beside 240 MB. Then serve_image starts a
+# registry with it, and tell_medians says what $runs runs of both programs took.
+: "${directories:?}" "${runs:?}"
 
 # Files as an operating system has them: many small texts, fewer programs, a few large ones; always the same.
 cat >content.pl <<'PERL'
@@ -47,3 +48,27 @@ manifest=$(descriptor application/vnd.oci.image.manifest.v1+json manifest)
 printf '{"schemaVersion":2,"manifests":[%s]}' "$manifest" >layout/index.json
 printf '{"imageLayoutVersion":"1.0.0"}' >layout/oci-layout
 echo "--- an image of $((total / 1000000)) MB in four layers, $(cat ./*.tar.gz | wc -c | awk '{print int($1 / 1000000)}') MB compressed"
+
+serve_image() { # Moves the image to a registry, 127.0.0.1:$port/image:1, whose process is $registry.
+    port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
+    printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:%s"}\n' \
+        "$PWD/storage" "$port" >registry.yml
+    docker-registry serve registry.yml >/dev/null 2>&1 &
+    registry=$!
+    until skopeo copy --quiet --insecure-policy --dest-tls-verify=false oci:layout "docker://127.0.0.1:$port/image:1" 2>/dev/null; do
+        sleep 0.2
+    done
+    rm -r layout
+}
+
+# Of a field of what time(1) has written.
+median() { cut -d' ' -f"$2" "$1" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+
+tell_medians() { # tell_medians OTHERS: of the files reference and cosette
+    local what
+    for what in reference cosette; do
+        echo "--- $what: median of $runs: $(median $what 1) s, $(median $what 2) s of the processor and $(median $what 3) s in the kernel," \
+            "$(cut -d' ' -f1 $what | sort -n | sed -n '1p;$p' | paste -sd- -) s; at most $(cut -d' ' -f4 $what | sort -n | tail -1) KiB"
+    done
+    echo "$(median cosette 1) $(median reference 1)" | awk -v others="$1" '{ printf "--- %.2f times as long as %s\n", $1 / $2, others }'
+}

@@ -22,16 +22,7 @@ cd "$directory"
 
 # shellcheck source=image-of-four-layers.sh
 . "$benches/image-of-four-layers.sh"
-
-port=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
-printf 'version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: "127.0.0.1:%s"}\n' \
-    "$directory/storage" "$port" >registry.yml
-docker-registry serve registry.yml >/dev/null 2>&1 &
-registry=$!
-until skopeo copy --quiet --insecure-policy --dest-tls-verify=false oci:layout "docker://127.0.0.1:$port/image:1" 2>/dev/null; do
-    sleep 0.2
-done
-rm -r layout
+serve_image
 
 # A machine that runs its active system: the partition of the systems is the one that its initramfs has mounted.
 truncate -s 6G disk
@@ -86,10 +77,5 @@ for run in $(seq 0 "$runs"); do
         [ "$run" != 0 ] || rm "$what"
     done
 done
-median() { cut -d' ' -f"$2" "$1" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
-for what in reference cosette; do
-    echo "--- $what: median of $runs: $(median $what 1) s, $(median $what 2) s of the processor and $(median $what 3) s in the kernel," \
-        "$(cut -d' ' -f1 $what | sort -n | sed -n '1p;$p' | paste -sd- -) s; at most $(cut -d' ' -f4 $what | sort -n | tail -1) KiB"
-done
 paste -d' ' cosette reference | awk '{ printf "--- in turns: %.2f times as long, %.2f times the processor time\n", $1 / $5, ($2 + $3) / ($6 + $7) }'
-echo "$(median cosette 1) $(median reference 1)" | awk '{ printf "--- %.2f times as long as gzip, tar and mke2fs\n", $1 / $2 }'
+tell_medians "gzip, tar and mke2fs"

@@ -9,6 +9,7 @@ pub use lifecycle::{
 };
 
 use crate::init::Part;
+use crate::stage::OF_A_BOOT;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use elemental::Elemental;
 use std::ffi::OsString;
@@ -368,15 +369,13 @@ impl CommandLine {
     }
 }
 
-/// The stages of a boot.
-const STAGES_OF_A_BOOT: [&str; 5] = ["rootfs", "initramfs", "fs", "boot", "network"];
-
 impl Try {
     /// The stages and, unless they run from the default sources, the sources.
     pub fn resolve(&self) -> Result<(Vec<&str>, Option<&[String]>), String> {
         if self.boot {
+            // The last one is for later, by a timer.
             let sources = (!self.arguments.is_empty()).then_some(&self.arguments[..]);
-            return Ok((STAGES_OF_A_BOOT.to_vec(), sources));
+            return Ok((OF_A_BOOT[..5].to_vec(), sources));
         }
         if self.stage.is_empty() {
             let (stage, sources) = resolve(None, &self.arguments)?;

@@ -128,11 +128,6 @@ impl Documents {
         self.documents.iter().flat_map(|document| &document.stages).any(|stage| named(&stage.name.value))
     }
 
-    /// The same again, without findings.
-    pub fn copy(&self) -> Self {
-        Self { documents: self.documents.clone(), ..Self::default() }
-    }
-
     /// The steps of a stage in order.
     pub fn plan_of(&self, stage: &str) -> Plan {
         plan(stage, self.documents.clone())

@@ -126,7 +126,8 @@ fn a_whole_boot_is_tried_and_nothing_is_changed() {
         "would     partition /dev/vda\n",
         "removed   /etc/old\n",
         "note: there is no network in the view\n",
-        "the machine itself is as it was\n",
+        "what would change on this tree:\n",
+        "the tree itself is as it was\n",
     ] {
         assert!(said.contains(line), "{line} is not in {said}");
     }

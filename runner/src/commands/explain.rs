@@ -59,11 +59,8 @@ pub(super) fn explain(options: &Options, arguments: &Explain) -> Result<u8> {
         print_json(&explanation)?;
     } else {
         // A reader may have seen enough.
-        let _ = explanation.print(&mut options.terminal(if origin == Origin::Plan {
-            Mode::Plan
-        } else {
-            Mode::Apply
-        }));
+        let mode = if origin == Origin::Plan { Mode::Plan } else { Mode::Apply };
+        let _ = explanation.print(&mut options.terminal(mode));
     }
     Ok(if explanation.steps.is_empty() { status_of::FAILED } else { status_of::DONE })
 }
@@ -74,8 +71,11 @@ fn planned(documents: &Documents, are_default: bool, sys: &System) -> Vec<Report
     let others: Vec<String> = if are_default { Vec::new() } else { others.collect() };
     let stages = OF_A_BOOT.into_iter().map(str::to_owned).chain(others);
     let plan = |stage: String| {
-        let prepared =
-            if are_default { Prepared::defaults(&stage, &[], sys) } else { documents.copy().plan(&stage) };
+        let prepared = if are_default {
+            Prepared::defaults(&stage, &[], sys)
+        } else {
+            documents.once_more().plan(&stage)
+        };
         prepared.execute(sys, |_| {})
     };
     stages.map(plan).collect()

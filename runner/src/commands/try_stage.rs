@@ -73,7 +73,12 @@ pub(super) fn try_stage(options: &Options, arguments: &Try) -> Result<u8> {
         print_json(&Shown::new(&tried, &view))?;
     } else {
         // A reader that has gone away has seen what it wanted to.
-        let _ = print(&mut options.terminal(Mode::Apply), &tried, &view);
+        let what = match (&arguments.image, options.root == Path::new("/")) {
+            (Some(_), _) => "image",
+            (None, true) => "machine",
+            (None, false) => "tree",
+        };
+        let _ = print(&mut options.terminal(Mode::Apply), &tried, &view, what);
     }
     if arguments.shell {
         view.shell()?;
@@ -115,7 +120,8 @@ struct Tried {
 /// What follows from every change of a unit.
 const RELOAD: &str = "daemon-reload";
 
-fn print(terminal: &mut Terminal<impl Write>, tried: &Tried, view: &View) -> io::Result<()> {
+/// `what` was tried on: `machine`, `tree` or `image`.
+fn print(terminal: &mut Terminal<impl Write>, tried: &Tried, view: &View, what: &str) -> io::Result<()> {
     let effects = tried.reports.iter().flat_map(|report| &report.steps).flat_map(|step| &step.effects);
     let is_told =
         |effect: &&EffectReport| effect.changed && effect.is_beyond_files() && effect.target != RELOAD;
@@ -130,9 +136,9 @@ fn print(terminal: &mut Terminal<impl Write>, tried: &Tried, view: &View) -> io:
     }
     terminal.line("")?;
     if changes.files.is_empty() && changes.hostname.is_none() && pretended().next().is_none() {
-        terminal.line("nothing would change on this machine")?;
+        terminal.line(&format!("nothing would change on this {what}"))?;
     } else {
-        terminal.line("what would change on this machine:")?;
+        terminal.line(&format!("what would change on this {what}:"))?;
     }
     if let Some((before, after)) = &changes.hostname {
         terminal.change("host name", &format!("{before} -> {after}"), None)?;
@@ -153,7 +159,7 @@ fn print(terminal: &mut Terminal<impl Write>, tried: &Tried, view: &View) -> io:
     for note in view.notes() {
         terminal.line(&format!("note: {note}"))?;
     }
-    terminal.line("the machine itself is as it was")
+    terminal.line(&format!("the {what} itself is as it was"))
 }
 
 /// The users that came and went: `admin added`.

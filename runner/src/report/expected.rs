@@ -1,7 +1,6 @@
 //! Which stages report in a boot: those whose units are enabled, and that are not those of the initramfs or of a timer.
 
 use super::store::DIRECTORY;
-use crate::stage::OF_A_BOOT;
 use anyhow::Result;
 use cosette_plugins::System;
 use std::path::Path;
@@ -23,7 +22,7 @@ pub fn missing(sys: &System) -> Result<(Vec<&'static str>, bool)> {
 
 fn enabled(sys: &System) -> Result<Vec<&'static str>> {
     let mut enabled = Vec::new();
-    for stage in OF_A_BOOT.into_iter().filter(|stage| ["fs", "boot", "network"].contains(stage)) {
+    for stage in ["fs", "boot", "network"] {
         if is_enabled(&format!("cos-setup-{stage}.service"), sys)? {
             enabled.push(stage);
         }

@@ -42,14 +42,13 @@ impl<W: Write> Terminal<W> {
     pub fn change(&mut self, kind: &str, target: &str, diff: Option<&Diff>) -> io::Result<()> {
         let kind = self.paint(APPLIED, &format!("{kind:<9}"));
         writeln!(self.out, "{kind} {target}")?;
-        let most = if self.detail > 1 { usize::MAX } else { FEW_LINES };
-        diff.map_or(Ok(()), |diff| self.some_of(diff, most))
+        diff.map_or(Ok(()), |diff| self.some_of(diff, self.most()))
     }
 
     /// What a program printed.
     pub fn said(&mut self, label: &str, text: &str) -> io::Result<()> {
         self.change("said", label, None)?;
-        let most = if self.detail > 1 { usize::MAX } else { FEW_LINES };
+        let most = self.most();
         let lines: Vec<&str> = text.lines().collect();
         for line in lines.iter().take(most) {
             writeln!(self.out, "            {}", printable(line))?;
@@ -218,6 +217,11 @@ impl<W: Write> Terminal<W> {
             writeln!(self.out, "            {line}")?;
         }
         self.more(lines.len(), most)
+    }
+
+    /// How many lines of something long are shown.
+    fn most(&self) -> usize {
+        if self.detail > 1 { usize::MAX } else { FEW_LINES }
     }
 
     fn more(&mut self, lines: usize, most: usize) -> io::Result<()> {
