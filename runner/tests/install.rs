@@ -38,18 +38,11 @@ static ONE: Mutex<()> = Mutex::new(());
 struct Scratch {
     disk: LoopDisk,
     directory: tempfile::TempDir,
-    _one: Option<MutexGuard<'static, ()>>,
+    _one: MutexGuard<'static, ()>,
 }
 
 impl Scratch {
-    /// For installations, of which a machine has one at a time.
     fn new() -> Option<Self> {
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Self { _one: Some(one), ..Self::for_images()? })
-    }
-
-    /// For images of disks, which concern no machine.
-    fn for_images() -> Option<Self> {
         if !has_programs("installing", &PROGRAMS) {
             return None;
         }
@@ -71,7 +64,8 @@ impl Scratch {
         let hooks =
             "stages:\n  after-install-chroot:\n  - files:\n    - {path: /etc/of-hook, content: hooked}\n";
         std::fs::write(directory.path().join("oem.yaml"), hooks).unwrap();
-        Some(Self { disk, directory, _one: None })
+        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(Self { disk, directory, _one: one })
     }
 
     fn install(&self, arguments: &[&str]) -> Output {

@@ -58,7 +58,7 @@ impl Scene {
         if std::fs::copy("/bin/busybox", tree.join("bin/busybox")).is_err() {
             return skipped("there is no static /bin/busybox");
         }
-        for program in ["sh", "rm", "echo", "test", "wc"] {
+        for program in ["sh", "rm", "echo", "test", "wc", "sleep"] {
             std::os::unix::fs::symlink("busybox", tree.join("bin").join(program)).unwrap();
         }
         let output = scene.run(&["--root", "tree", "try", "-s", "nothing", "oem.yaml"]);
@@ -190,4 +190,19 @@ fn a_shell_sees_the_result() {
     assert!(said.ends_with("in the shell\n"), "{said}");
     assert_eq!(std::fs::read_to_string(scene.at("kept/etc/hand")).unwrap(), "by hand\n");
     assert!(!Path::new("/etc/hand").exists() && !scene.at("tree/etc/hand").exists());
+}
+
+#[test]
+fn what_the_machine_does_meanwhile_is_no_change() {
+    let Some(scene) = Scene::new() else { return };
+    let file = scene.at("tree/run/cosette/operation");
+    std::fs::create_dir(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "one").unwrap();
+    std::fs::write(scene.at("oem.yaml"), "stages: {boot: [{commands: [sleep 1]}]}").unwrap();
+    let mut command = scene.command(&["--root", "tree", "try", "-s", "boot", "oem.yaml"]);
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::fs::write(&file, "another").unwrap();
+    let said = stdout(&child.wait_with_output().unwrap());
+    assert!(said.contains("nothing would change on this tree\n"), "{said}");
 }

@@ -237,8 +237,11 @@ impl<'a> Builder<'a> {
         kernel::devices(&self.view.join("dev"))?;
         self.base.scaffold.extend(["/proc", "/sys", "/dev"].map(PathBuf::from));
         run::fill(self.root, &self.view, &mut self.copies)?;
-        // A tree that has none gets one for the time of the view.
-        Ok(self.base.seeded(&self.view.join("run"))?)
+        // What the machine does to its own meanwhile is no change.
+        for path in self.copies.iter().filter(|path| path.starts_with("/run")) {
+            self.base.seeded(&below(&self.view, path))?;
+        }
+        Ok(())
     }
 
     /// Makes the view the root directory and lets go of the machine's.

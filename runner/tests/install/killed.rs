@@ -123,7 +123,7 @@ fn a_disk_with_something_of_somebody_is_not_taken_for_one_that_was_begun() {
 
 #[test]
 fn an_image_of_a_disk_that_is_killed_anywhere_is_the_one_before_or_complete() {
-    let Some(scratch) = Scratch::for_images() else { return };
+    let Some(scratch) = Scratch::new() else { return };
     let directory = scratch.directory.path().join("out");
     std::fs::create_dir(&directory).unwrap();
     let (image, mut number) = (directory.join("disk.raw"), 1);
