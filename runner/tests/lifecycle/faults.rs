@@ -1,6 +1,8 @@
 //! Full partitions, signals at any moment, sources that are not what they say.
 
-use crate::machine::{Machine, OEM_PARTITION, RECOVERY_PARTITION, STATE_PARTITION, text};
+use crate::machine::{
+    Machine, OEM_PARTITION, PERSISTENT_PARTITION, RECOVERY_PARTITION, STATE_PARTITION, text,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::Duration;
@@ -38,15 +40,21 @@ fn a_full_partition_is_a_failure_of_its_own_and_changes_nothing() {
     }
     assert!((4..11).contains(&refused), "{refused}");
     let four = machine.source("four");
-    // It holds the second copy of what is known only, and the documents are not written to.
+    // It holds the second copy of what is known only; and neither documents nor persistent data are written to.
     machine.fill_stopped(RECOVERY_PARTITION, 0);
     machine.fill_stopped(OEM_PARTITION, 0);
+    machine.fill_stopped(PERSISTENT_PARTITION, 0);
     let done = machine.run(0, &["upgrade", &four]);
     assert!(done.contains("done: the active system"), "{done}");
     assert_eq!(machine.versions()[0].as_deref(), Some("four"));
     machine.run(18, &["upgrade", "--recovery", &four]);
     machine.unfill_stopped(RECOVERY_PARTITION);
     machine.run(0, &["upgrade", "--recovery", &four]);
+    // What is wiped need have no room.
+    machine.boot("recovery");
+    machine.run(0, &["recover", "--reset-persistent", "--reset-oem"]);
+    machine.boot("active");
+    machine.shell("test ! -e $ROOT/usr/local/filler && test ! -e $ROOT/oem/filler");
 }
 
 #[test]

@@ -326,3 +326,5 @@ pub(crate) const STATE_PARTITION: u32 = STATE;
 pub(crate) const RECOVERY_PARTITION: u32 = RECOVERY;
 /// The number of the partition with the documents.
 pub(crate) const OEM_PARTITION: u32 = OEM;
+/// The number of the partition with persistent data.
+pub(crate) const PERSISTENT_PARTITION: u32 = PERSISTENT;
