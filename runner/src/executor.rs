@@ -7,27 +7,55 @@ use cosette_plugins::facts::Facts;
 use cosette_plugins::system::{Interrupted, NoChroot, NoProgram, stop_requested};
 use cosette_plugins::{Context, System};
 use cosette_schema::Findings;
+use std::fmt;
 use std::path::Path;
 use std::time::Instant;
 
-/// Runs all steps in order and gives the report of each to `observe` as soon as it has ended.
+/// Whoever watches steps run.
+pub trait Observer {
+    /// What is named here is done now, and may take its time.
+    fn begins(&mut self, what: fmt::Arguments);
+
+    /// A step has ended.
+    fn ended(&mut self, step: &StepReport);
+}
+
+/// Nobody watches.
+impl Observer for () {
+    fn begins(&mut self, _: fmt::Arguments) {}
+
+    fn ended(&mut self, _: &StepReport) {}
+}
+
+/// Runs all steps in order, and gives the report of each to `keep` as soon as `observer` has seen it.
 ///
 /// A request to stop (a signal to the runner) ends the run after the step that it interrupted; the steps that
 /// are left are reported as failed, with that reason.
-pub fn execute(plan: Plan, sys: &System, facts: &Facts, mut observe: impl FnMut(StepReport)) {
+pub fn execute(
+    plan: Plan,
+    sys: &System,
+    facts: &Facts,
+    observer: &mut impl Observer,
+    mut keep: impl FnMut(StepReport),
+) {
     let mut stopped = false;
-    for planned in plan.steps {
+    for (index, planned) in plan.steps.into_iter().enumerate() {
         let (begun, programs) = (Instant::now(), sys.time_of_programs());
         let mut report = if stopped || stop_requested() {
             stopped = true;
             not_run(&planned)
         } else {
-            run(&planned, sys, facts)
+            run(&planned, sys, facts, || {
+                let (name, line) =
+                    (planned.step.name.as_deref().unwrap_or("(no name)"), planned.step.span.line);
+                observer.begins(format_args!("step {}: {name}  {}:{line}", index + 1, planned.origin));
+            })
         };
         stopped |= report.interrupted;
         report.duration_ms = milliseconds(begun.elapsed());
         report.programs_ms = milliseconds(sys.time_of_programs() - programs);
-        observe(report);
+        observer.ended(&report);
+        keep(report);
     }
 }
 
@@ -38,7 +66,7 @@ fn not_run(planned: &Planned) -> StepReport {
     report
 }
 
-fn run(planned: &Planned, sys: &System, facts: &Facts) -> StepReport {
+fn run(planned: &Planned, sys: &System, facts: &Facts, begins: impl FnOnce()) -> StepReport {
     let mut report = StepReport::new(planned);
     let cx = planned.step.context(&planned.origin, facts);
     let runs = match planned.step.evaluate(&cx, sys) {
@@ -61,6 +89,7 @@ fn run(planned: &Planned, sys: &System, facts: &Facts) -> StepReport {
     // What its conditions did is not something the step did.
     sys.take_effects();
     if runs {
+        begins();
         apply(planned, &cx, sys, &mut report);
     }
     finish(planned, cx, report)

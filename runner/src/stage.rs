@@ -1,9 +1,9 @@
 //! The story of a stage: sources, texts, documents, plan, report.
 
 use crate::boot::{self, Parameters};
-use crate::executor::execute;
+use crate::executor::{Observer, execute};
 use crate::planner::{Plan, plan};
-use crate::report::{Begun, Report, StepReport, Texts};
+use crate::report::{Begun, Report, Texts};
 use crate::sentinels;
 use crate::source::{Loaded, Place, Source, defaults, load};
 use cosette_plugins::System;
@@ -186,18 +186,15 @@ impl Prepared {
         failed && self.plan.steps.is_empty()
     }
 
-    /// Runs the steps and gives each report to `observe`, then returns the whole.
-    pub fn execute(self, sys: &System, mut observe: impl FnMut(&StepReport)) -> Report {
+    /// Runs the steps, which `observer` watches, and returns the whole.
+    pub fn execute(self, sys: &System, observer: &mut impl Observer) -> Report {
         let programs = sys.time_of_programs();
         let mut report = Report::new(&self.stage, sys, &self.findings);
-        let mut tell = |step: StepReport| {
-            observe(&step);
-            report.push(step);
-        };
         if let Some(step) = self.boot.and_then(|parameters| sentinels::leave(&parameters, &self.stage, sys)) {
-            tell(step);
+            observer.ended(&step);
+            report.push(step);
         }
-        execute(self.plan, sys, &Facts::new(sys), tell);
+        execute(self.plan, sys, &Facts::new(sys), observer, |step| report.push(step));
         if let Err(error) = sys.sync() {
             let mut findings = Findings::new(Origin::new("root"));
             findings.error(None, format!("{error:#}"));

@@ -75,7 +75,7 @@ fn stages(machine: &Machine, unchanged: bool) -> Vec<String> {
     for stage in BOOT {
         let report = Documents::read(&[Source::Builtin], &Place::root(&files))
             .plan(stage)
-            .execute(&machine.system(Mode::Apply), |_| {});
+            .execute(&machine.system(Mode::Apply), &mut ());
         assert!(report.diagnostics.is_empty(), "{stage}: {:#?}", report.diagnostics);
         for step in &report.steps {
             assert!(step.outcome != Outcome::Failed, "{stage}: {step:#?}");

@@ -100,7 +100,7 @@ impl<'c> Case<'c> {
             prepared.plan.steps.extend(dotted.plan.steps);
             prepared.findings.extend(dotted.findings);
         }
-        prepared.execute(&self.machine.system(Mode::Apply), |_| {})
+        prepared.execute(&self.machine.system(Mode::Apply), &mut ())
     }
 }
 

@@ -107,7 +107,7 @@ fn conditions_of_the_first_stage_know_which_system_was_booted() {
                 machine.host.live_here();
             }
             let sys = machine.system(mode);
-            let report = Prepared::defaults("rootfs", &[], &sys).execute(&sys, |_| {});
+            let report = Prepared::defaults("rootfs", &[], &sys).execute(&sys, &mut ());
             let applied =
                 report.steps.iter().any(|step| step.document == "/oem/a.yaml" && step.reason.is_none());
             assert_eq!(applied, ran == "x", "{cmdline} {mode:?}");

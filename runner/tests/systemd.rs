@@ -219,6 +219,13 @@ fn behind_a_bus_the_same_happens() {
     assert!(run.took < Duration::from_secs(30));
     assert_eq!(machine.text("cat /run/configured"), "new\nreloaded\n");
 
+    // What takes its time is named meanwhile.
+    let start = "systemd-run --no-block -u at-work -p Type=oneshot -p NotifyAccess=main";
+    assert!(machine.sh(&format!("{start} /cosette apply -s slow /documents/slow.yaml")).status.success());
+    let shown = || machine.text("systemctl show -P StatusText at-work.service");
+    assert!(wait_for(|| shown() == "slow: step 1: (no name)  /documents/slow.yaml:3\n"), "{}", shown());
+    assert!(machine.sh("systemctl stop at-work.service").status.success());
+
     // Whoever may not, is told.
     let said = machine.text(
         "setpriv --reuid 65534 --regid 65534 --clear-groups /cosette apply -s slow /documents/slow.yaml 2>&1",
@@ -270,6 +277,9 @@ fn the_journal_has_fields_that_lead_to_the_document_and_status_the_time() {
     let line = status.lines().last().unwrap();
     assert!(line.starts_with("told: 2 applied, 1 skipped, 1 failed; 1 change in "), "{status}");
     assert!(line.contains(" ms, begun 20") && line.ends_with(" s after the kernel"), "{status}");
+
+    let shown = machine.text("systemctl show -P StatusText told.service");
+    assert!(shown.starts_with("told: 2 applied, 1 skipped, 1 failed; 1 change in "), "{shown}");
 
     // Nobody listens at the socket.
     assert!(!machine.sh("systemctl start told-plainly.service").status.success());

@@ -1,7 +1,9 @@
 //! The machine underneath a root: its kernel, processes, clock and randomness.
 
 use super::http::Client;
-use super::{Command, Disk, DiskAccess, Interrupted, Journal, Mounted, NewMount, Output, Systemd};
+use super::{
+    Command, Disk, DiskAccess, Interrupted, Journal, Mounted, NewMount, Output, ServiceManager, Systemd,
+};
 use anyhow::{Result, bail};
 use std::ffi::OsString;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -53,6 +55,11 @@ pub trait Host {
 
     /// The journal of systemd, if the standard error of this process leads there.
     fn journal(&self) -> Option<Journal> {
+        None
+    }
+
+    /// The service manager that started this process, if it wants to know how far it is.
+    fn service_manager(&self) -> Option<ServiceManager> {
         None
     }
 

@@ -9,7 +9,7 @@ use super::cause::Cause;
 use super::http::{Client, Settings};
 use super::{
     Command, Directory, Disk, DiskAccess, Door, Host, Image, InUse, Interrupted, Journal, Limits, Module,
-    Mounted, NewMount, Output, Owner, Systemd, journal, process, stop, sys,
+    Mounted, NewMount, Output, Owner, ServiceManager, Systemd, journal, process, stop, sys,
 };
 use crate::disk::devices::Mount;
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -146,6 +146,10 @@ impl Host for Live {
         }
         let has_output = is_stream(std::io::stdout().as_fd());
         Journal::open(Path::new("/run/systemd/journal/socket"), has_output, self).ok()
+    }
+
+    fn service_manager(&self) -> Option<ServiceManager> {
+        ServiceManager::open(&self.variable("NOTIFY_SOCKET")?).ok()
     }
 
     fn log_to_kernel(&self, line: &str) {

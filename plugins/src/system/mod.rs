@@ -36,6 +36,7 @@ mod replace;
 mod resolve;
 #[cfg(test)]
 mod scratch;
+mod service_manager;
 mod space;
 pub mod stop;
 mod stream;
@@ -62,6 +63,7 @@ pub(crate) use module::Refused;
 pub use module::{Image, Module};
 pub use mount::{Directory, InUse, Mounted, NewMount};
 pub use namespace::{PrivateMounts, enter, private_mounts};
+pub use service_manager::ServiceManager;
 pub use space::{FreeSpace, is_full};
 pub use stop::stop_requested;
 pub use stream::Sink;

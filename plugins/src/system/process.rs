@@ -88,6 +88,8 @@ impl Running {
         let program = argv.next().context("a command without a program")?;
         let mut start = std::process::Command::new(program);
         start.args(argv).current_dir("/").process_group(0);
+        // It speaks of this process, and not of its children.
+        start.env_remove("NOTIFY_SOCKET");
         start.envs(command.environment().iter().map(|(name, value)| (name, value)));
         let names_path = command.environment().iter().any(|(name, _)| name == "PATH");
         if !names_path && std::env::var_os("PATH").is_none_or(|path| path.is_empty()) {

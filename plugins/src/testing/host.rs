@@ -5,7 +5,7 @@ use super::disk::FakePartition;
 use crate::system::http::{Client, Settings};
 use crate::system::{
     Command, Disk, DiskAccess, Door, Host, Image, Interrupted, Journal, Limits, Module, Mounted, NewMount,
-    Output, Owner, Refused, Systemd,
+    Output, Owner, Refused, ServiceManager, Systemd,
 };
 use anyhow::{Context as _, Error, Result, bail};
 use nix::errno::Errno;
@@ -51,6 +51,7 @@ struct State {
     pauses: Vec<Duration>,
     log: Vec<String>,
     journal: Option<PathBuf>,
+    service_manager: Option<PathBuf>,
     mounts: HashMap<(u64, u64), Mounted>,
     refused_devices: BTreeSet<PathBuf>,
     systemd: Option<(PathBuf, Limits)>,
@@ -84,6 +85,11 @@ impl FakeHost {
     /// From now on standard output and standard error lead to the journal that listens at this socket.
     pub fn journal_at(&self, socket: &Path) {
         self.state().journal = Some(socket.to_owned());
+    }
+
+    /// From now on a service manager listens at this socket.
+    pub fn service_manager_at(&self, socket: &Path) {
+        self.state().service_manager = Some(socket.to_owned());
     }
 
     /// Gives the kernel a file below `/proc` or `/sys`.
@@ -287,6 +293,11 @@ impl Host for FakeHost {
     fn journal(&self) -> Option<Journal> {
         let socket = self.state().journal.clone()?;
         Journal::open(&socket, true, self).ok()
+    }
+
+    fn service_manager(&self) -> Option<ServiceManager> {
+        let socket = self.state().service_manager.clone()?;
+        ServiceManager::open(socket.as_os_str()).ok()
     }
 
     fn log_to_kernel(&self, line: &str) {

@@ -76,7 +76,7 @@ fn planned(documents: &Documents, are_default: bool, sys: &System) -> Vec<Report
         } else {
             documents.once_more().plan(&stage)
         };
-        prepared.execute(sys, |_| {})
+        prepared.execute(sys, &mut ())
     };
     stages.map(plan).collect()
 }

@@ -95,8 +95,11 @@ impl Options {
     /// Where the report of a stage goes while it is made; with `--json` it is printed when it is complete.
     fn progress(&self, stage: &str, sys: &System) -> Progress<std::io::StdoutLock<'static>> {
         let terminal = (!self.json).then(|| self.terminal(sys.mode()));
-        let journal = if sys.mode() == Mode::Apply { sys.host().journal() } else { None };
-        Progress::new(stage, self.detail(), terminal, journal)
+        let (journal, manager) = match sys.mode() {
+            Mode::Apply => (sys.host().journal(), sys.host().service_manager()),
+            Mode::Plan => (None, None),
+        };
+        Progress::new(stage, self.detail(), terminal, journal, manager)
     }
 
     /// Findings with the lines they are about, for somebody who asked.

@@ -17,7 +17,7 @@ pub(super) fn mount(options: &Options, arguments: &Mount) -> Result<u8> {
     let request = Request::read(&sys);
     let mut progress = options.progress(STAGE, &sys);
     progress.findings(request.findings());
-    let report = immutable_root::mount(&sys, &arguments.sysroot, &request, |step| progress.step(step));
+    let report = immutable_root::mount(&sys, &arguments.sysroot, &request, &mut progress);
     progress.summary(&report);
     drop(progress);
     if let Err(error) = store::save(&report, &sys) {

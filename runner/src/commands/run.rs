@@ -58,7 +58,7 @@ pub(super) fn execute(
     sys: &System,
     finish: impl FnOnce(&Report) -> Result<()>,
 ) -> Result<Report> {
-    let report = prepared.execute(sys, |step| progress.step(step));
+    let report = prepared.execute(sys, &mut progress);
     progress.summary(&report);
     drop(progress);
     finish(&report)?;

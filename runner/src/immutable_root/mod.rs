@@ -13,6 +13,7 @@ pub mod plan;
 mod volume;
 
 use crate::boot::{Check, ORIGIN, Parameters};
+use crate::executor::Observer;
 use crate::report::{Begun, Outcome, Report, StepReport};
 use anyhow::{Context as _, Result};
 use cosette_plugins::System;
@@ -22,6 +23,7 @@ use layout::Layout;
 use mounting::Mounting;
 use plan::{Mount, Plan, Root, What};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::path::Path;
 
 /// The name under which the report is kept beside those of the stages.
@@ -68,34 +70,48 @@ impl Request {
     }
 }
 
+/// Whoever watches the mounts, and the report in which they stand.
+struct Kept<'a> {
+    observer: &'a mut dyn Observer,
+    report: &'a mut Report,
+}
+
+impl Observer for Kept<'_> {
+    fn begins(&mut self, what: fmt::Arguments) {
+        self.observer.begins(what);
+    }
+
+    fn ended(&mut self, step: &StepReport) {
+        self.observer.ended(step);
+        self.report.push(step.clone());
+    }
+}
+
 /// Mounts what the layout asks for over the root file system at `sysroot`, and tells of each mount as it is made.
-pub fn mount(
-    sys: &System,
-    sysroot: &Path,
-    request: &Request,
-    mut observe: impl FnMut(&StepReport),
-) -> Report {
+pub fn mount(sys: &System, sysroot: &Path, request: &Request, observer: &mut dyn Observer) -> Report {
     let begun = Begun::with_process();
     let mut report = Report::new(STAGE, sys, &request.findings);
-    let mut tell = |step: StepReport| {
-        observe(&step);
-        report.push(step);
-    };
+    let mut kept = Kept { observer, report: &mut report };
     match &request.layout {
-        None => tell(skipped("the layout", "the immutable root is switched off on the kernel command line")),
+        None => {
+            kept.ended(&skipped(
+                "the layout",
+                "the immutable root is switched off on the kernel command line",
+            ));
+        }
         Some(layout) if layout.overlay.is_none() => {
-            tell(skipped("the layout", "the layout has an empty OVERLAY"))
+            kept.ended(&skipped("the layout", "the layout has an empty OVERLAY"));
         }
         Some(layout) => {
-            let mounting = Mounting::new(sys, sysroot, request.check, &request.parameters, &mut tell);
+            let mounting = Mounting::new(sys, sysroot, request.check, &request.parameters, &mut kept);
             if let Err(error) = mounting.and_then(|mut mounting| mounting.lay(layout)) {
-                tell(step("the root file system", Err(error)));
+                kept.ended(&step("the root file system", Err(error)));
             }
         }
     }
     let synced = sys.sync();
     if synced.is_err() {
-        tell(step("changes reach the disk", synced));
+        kept.ended(&step("changes reach the disk", synced));
     }
     report.ended(begun, sys.time_of_programs());
     report

@@ -7,7 +7,8 @@ use super::plan::{BASE, Mount, Plan, Root, What, is_in};
 use super::volume::{self, Volume};
 use super::{lines, mounted, real, shown, skipped, step};
 use crate::boot::{Check, Device, OverlayBase, Parameters};
-use crate::report::{StepReport, milliseconds};
+use crate::executor::Observer;
+use crate::report::milliseconds;
 use anyhow::{Context as _, Result, anyhow, bail};
 use cosette_plugins::system::{Directory, File, Interrupted, Mounted, NewMount};
 use cosette_plugins::{Action, System};
@@ -26,7 +27,7 @@ pub(super) struct Mounting<'a> {
     mounted: Mounted,
     check: Check,
     parameters: &'a Parameters,
-    tell: &'a mut dyn FnMut(StepReport),
+    observer: &'a mut dyn Observer,
     /// What was tried, and whether it is there.
     tried: BTreeMap<String, (What, bool)>,
     /// What cannot be had in this boot.
@@ -41,7 +42,7 @@ impl<'a> Mounting<'a> {
         sysroot: &Path,
         check: Check,
         parameters: &'a Parameters,
-        tell: &'a mut dyn FnMut(StepReport),
+        observer: &'a mut dyn Observer,
     ) -> Result<Self> {
         let root = sys.reroot(sysroot)?;
         let mounted = mounted(&root)?;
@@ -49,7 +50,7 @@ impl<'a> Mounting<'a> {
             bail!("no root file system is mounted at {}", sysroot.display());
         }
         let (tried, lost, programs) = (BTreeMap::new(), BTreeSet::new(), sys.time_of_programs());
-        Ok(Self { sys, root, mounted, check, parameters, tell, tried, lost, programs })
+        Ok(Self { sys, root, mounted, check, parameters, observer, tried, lost, programs })
     }
 
     /// Mounts the layout. Whenever a part of it turns out to be lost, what is left is planned anew.
@@ -65,7 +66,7 @@ impl<'a> Mounting<'a> {
             }
         };
         for refused in &plan.refused {
-            (self.tell)(step("the layout", Err(anyhow!("{refused}"))));
+            self.observer.ended(&step("the layout", Err(anyhow!("{refused}"))));
         }
         let is_there = |mount: &&Mount| matches!(self.tried.get(&mount.point), Some((_, true)));
         let there: Vec<Mount> = plan.mounts.iter().filter(is_there).cloned().collect();
@@ -73,7 +74,7 @@ impl<'a> Mounting<'a> {
             let begun = Instant::now();
             let result = self.write_fstab(&lines(layout, self.parameters, &self.mounted, &there), &there);
             match result {
-                Ok(Some(why)) => (self.tell)(skipped("/etc/fstab", why)),
+                Ok(Some(why)) => self.observer.ended(&skipped("/etc/fstab", why)),
                 result => self.report("/etc/fstab", result.map(drop), begun),
             }
         }
@@ -93,6 +94,7 @@ impl<'a> Mounting<'a> {
         let volumes = layout.volumes.iter().map(|volume| (&volume.device, real(&self.root, &volume.point)));
         let wanted: Vec<(&Device, String)> = volumes.chain(base).collect();
         let begun = Instant::now();
+        self.observer.begins(format_args!("waiting for the devices of the layout"));
         let missing = volume::wait(self.sys, wanted.iter().map(|(device, _)| *device), self.parameters)?;
         for (device, point) in &wanted {
             if let Some((_, limit)) = missing.iter().find(|(other, _)| other == device)
@@ -115,6 +117,7 @@ impl<'a> Mounting<'a> {
                 continue;
             }
             let begun = Instant::now();
+            self.observer.begins(format_args!("{}", shown(mount)));
             let result = self.mount(mount);
             let stopped =
                 result.as_ref().err().and_then(|error| error.downcast_ref::<Interrupted>().copied());
@@ -149,7 +152,7 @@ impl<'a> Mounting<'a> {
         for sys in [self.sys, &self.root] {
             step.add_effects("mount", sys.take_effects());
         }
-        (self.tell)(step);
+        self.observer.ended(&step);
     }
 
     /// The system in which a path lies.
@@ -286,7 +289,7 @@ mod tests {
         let root = sys.directory("/sysroot").unwrap().unwrap();
         let image = NewMount::Device { device: Path::new("/dev/loop0"), kind: "ext2", read_only: true };
         cosette_plugins::Host::mount(&*machine.host, &image, root.as_fd()).unwrap();
-        mount(&sys, Path::new("/sysroot"), &Request::read(&sys), |_| {})
+        mount(&sys, Path::new("/sysroot"), &Request::read(&sys), &mut ())
     }
 
     fn failures(report: &Report) -> Vec<String> {
@@ -371,7 +374,7 @@ mod tests {
     fn nothing_is_laid_over_a_root_that_is_not_mounted() {
         let machine = machine("", &BOTH);
         let sys = machine.system(Mode::Apply);
-        let report = mount(&sys, Path::new("/sysroot"), &Request::read(&sys), |_| {});
+        let report = mount(&sys, Path::new("/sysroot"), &Request::read(&sys), &mut ());
         assert_eq!(failures(&report), ["no root file system is mounted at /sysroot"]);
     }
 }

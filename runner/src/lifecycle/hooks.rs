@@ -93,7 +93,7 @@ fn run(sys: &System, stage: &str, also: &[Source]) -> Result<Report> {
     if prepared.plan.steps.is_empty() {
         prepared.findings.retain(|finding| finding.severity == Severity::Error);
     }
-    let report = prepared.execute(sys, |_| ());
+    let report = prepared.execute(sys, &mut ());
     sys.take_effects();
     Ok(report)
 }

@@ -160,7 +160,7 @@ impl<'a> Install<'a> {
         self.sys.host().random(&mut random);
         let text = self.layout(u128::from_le_bytes(random));
         let (documents, origin) = (Documents::of_text(&text, &Origin::new("install")), STAGE);
-        let report = documents.plan(origin).execute(self.sys, |_| ());
+        let report = documents.plan(origin).execute(self.sys, &mut ());
         self.sys.take_effects();
         let failed = report.steps.iter().filter(|step| step.outcome == Outcome::Failed);
         let findings = report.diagnostics.iter().chain(failed.flat_map(|step| &step.errors));

@@ -1,12 +1,14 @@
 //! A report while it is made: to the journal of systemd, if this process was started by it, or else to the terminal
-//! or log that standard output and standard error are.
+//! or log that standard output and standard error are. The service manager is told what is being done.
 //!
 //! An entry of the journal has the text that the terminal would have; what it is about stands in fields, and the
 //! place in the source code is that in the document.
 
 use super::{Finding, Outcome, Report, StepReport, Terminal, plain};
-use cosette_plugins::system::{Journal, Mode};
+use crate::executor::Observer;
+use cosette_plugins::system::{Journal, Mode, ServiceManager};
 use cosette_schema::Diagnostic;
+use std::fmt;
 use std::io::{self, Write, stderr};
 
 /// By which the entries of all steps are found.
@@ -20,6 +22,7 @@ pub struct Progress<W> {
     detail: u8,
     terminal: Option<Terminal<W>>,
     journal: Option<Journal>,
+    manager: Option<ServiceManager>,
 }
 
 /// One entry of the journal.
@@ -46,8 +49,14 @@ enum Priority {
 
 impl<W: Write> Progress<W> {
     /// The report of a stage goes to the journal, and to the terminal if standard output leads elsewhere.
-    pub fn new(stage: &str, detail: u8, terminal: Option<Terminal<W>>, journal: Option<Journal>) -> Self {
-        Self { stage: stage.to_owned(), detail, terminal, journal }
+    pub fn new(
+        stage: &str,
+        detail: u8,
+        terminal: Option<Terminal<W>>,
+        journal: Option<Journal>,
+        manager: Option<ServiceManager>,
+    ) -> Self {
+        Self { stage: stage.to_owned(), detail, terminal, journal, manager }
     }
 
     /// Tells what was found about documents. No line of them is shown, since a log may keep it.
@@ -62,14 +71,11 @@ impl<W: Write> Progress<W> {
         }
     }
 
-    /// Tells what came of a step.
-    pub fn step(&mut self, step: &StepReport) {
-        let is_logged = self.log(|_, detail| Entry::of_step(step, detail));
-        self.print(is_logged, |terminal| terminal.step(step));
-    }
-
     /// Tells what came of the stage.
     pub fn summary(&mut self, report: &Report) {
+        if let Some(manager) = &self.manager {
+            manager.status(&text(0, |terminal| terminal.summary(report)));
+        }
         let is_logged = self.log(|stage, detail| vec![Entry::of_stage(report, stage, detail)]);
         self.print(is_logged, |terminal| terminal.summary(report));
     }
@@ -90,6 +96,20 @@ impl<W: Write> Progress<W> {
             // A reader that has gone away must not stop the stage.
             let _ = print(terminal);
         }
+    }
+}
+
+impl<W: Write> Observer for Progress<W> {
+    /// What may take its time is named while it does.
+    fn begins(&mut self, what: fmt::Arguments) {
+        if let Some(manager) = &self.manager {
+            manager.status(&format!("{}: {what}", self.stage));
+        }
+    }
+
+    fn ended(&mut self, step: &StepReport) {
+        let is_logged = self.log(|_, detail| Entry::of_step(step, detail));
+        self.print(is_logged, |terminal| terminal.step(step));
     }
 }
 
@@ -169,23 +189,29 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
     use std::time::Duration;
 
+    const SOCKET: &str = "socket";
+
     struct Listening {
-        _directory: tempfile::TempDir,
+        directory: tempfile::TempDir,
         socket: Option<UnixDatagram>,
         host: FakeHost,
     }
 
     fn listening() -> Listening {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("socket");
+        let path = directory.path().join(SOCKET);
         let socket = UnixDatagram::bind(&path).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         let host = FakeHost::new();
         host.journal_at(&path);
-        Listening { _directory: directory, socket: Some(socket), host }
+        Listening { directory, socket: Some(socket), host }
     }
 
     impl Listening {
+        fn path(&self) -> std::path::PathBuf {
+            self.directory.path().join(SOCKET)
+        }
+
         fn next(&self) -> String {
             let mut buffer = vec![0; 100_000];
             let length = self.socket.as_ref().unwrap().recv(&mut buffer).unwrap();
@@ -231,7 +257,7 @@ mod tests {
 
     fn progress<'a>(out: &'a mut Vec<u8>, detail: u8, host: &FakeHost) -> Progress<&'a mut Vec<u8>> {
         let terminal = Terminal::new(out, false, detail, Mode::Apply);
-        Progress::new("boot", detail, Some(terminal), host.journal())
+        Progress::new("boot", detail, Some(terminal), host.journal(), host.service_manager())
     }
 
     #[test]
@@ -239,12 +265,12 @@ mod tests {
         let (listening, mut out) = (listening(), Vec::new());
         let mut progress = progress(&mut out, 1, &listening.host);
         progress.findings(&findings());
-        progress.step(&step());
+        progress.ended(&step());
         let reason = Some("only if: x\0y".to_owned());
-        progress.step(&StepReport { outcome: Outcome::Skipped, reason, name: None, ..step() });
+        progress.ended(&StepReport { outcome: Outcome::Skipped, reason, name: None, ..step() });
         let mut failed = StepReport { effects: vec![], ..step() };
         failed.add_findings(&findings());
-        progress.step(&failed);
+        progress.ended(&failed);
         progress.summary(&report(failed));
 
         let begins = "SYSLOG_IDENTIFIER=cosette\n";
@@ -291,10 +317,24 @@ mod tests {
     }
 
     #[test]
+    fn the_service_manager_knows_what_is_being_done_and_what_came_of_it() {
+        let (listening, mut out) = (listening(), Vec::new());
+        let host = FakeHost::new();
+        host.service_manager_at(&listening.path());
+        let mut progress = progress(&mut out, 1, &host);
+        progress.begins(format_args!("step {}: Greeting  /oem/a.yaml:3", 2));
+        progress.ended(&step());
+        progress.summary(&report(step()));
+        assert_eq!(listening.next(), "STATUS=boot: step 2: Greeting  /oem/a.yaml:3");
+        assert_eq!(listening.next(), "STATUS=boot: 1 applied, 0 skipped, 0 failed; 1 change in 0.0 ms");
+        assert!(listening.is_empty());
+    }
+
+    #[test]
     fn quietly_only_what_failed_is_told_and_the_stage() {
         let (listening, mut out) = (listening(), Vec::new());
         let mut progress = progress(&mut out, 0, &listening.host);
-        progress.step(&step());
+        progress.ended(&step());
         progress.summary(&report(step()));
         assert!(listening.next().contains("MESSAGE=boot: 1 applied"));
         assert!(listening.is_empty() && out.is_empty());
@@ -304,9 +344,9 @@ mod tests {
     fn where_the_journal_refuses_everything_is_printed_from_there_on() {
         let (mut listening, mut out) = (listening(), Vec::new());
         let mut progress = progress(&mut out, 1, &listening.host);
-        progress.step(&step());
+        progress.ended(&step());
         listening.socket = None;
-        progress.step(&step());
+        progress.ended(&step());
         progress.summary(&report(step()));
         let expected = "applied   Greeting  /oem/a.yaml:3\n          write /etc/issue\n\
             boot: 1 applied, 0 skipped, 0 failed; 1 change in 0.0 ms\n";
