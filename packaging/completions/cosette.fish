@@ -38,8 +38,8 @@ complete -c cosette -n "__fish_cosette_needs_command" -f -a "apply" -d 'Run a st
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "check" -d 'Show everything that is wrong with the given sources'
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "schema" -d 'Print the JSON Schema of stage documents and cloud-configs, for editors'
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "mount" -d 'Lay volumes, overlays and persistent directories over the root file system, in the initramfs'
-complete -c cosette -n "__fish_cosette_needs_command" -f -a "status" -d 'Show how the stages of this boot went, and first what failed and why'
-complete -c cosette -n "__fish_cosette_needs_command" -f -a "blame" -d 'Show what took the stages of this boot longest, and how much of that were programs'
+complete -c cosette -n "__fish_cosette_needs_command" -f -a "status" -d 'Show how the stages of a boot went, and first what failed and why'
+complete -c cosette -n "__fish_cosette_needs_command" -f -a "blame" -d 'Show what took the stages of a boot longest, and how much of that were programs'
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "explain" -d 'Show which document, line and step made a file, a user or a unit what it is'
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "pull" -d 'Put the files of a container image into a directory'
 complete -c cosette -n "__fish_cosette_needs_command" -f -a "init" -d 'Make the tree of an image boot with cosette: units, documents, initramfs'
@@ -100,16 +100,19 @@ complete -c cosette -n "__fish_cosette_using_subcommand mount" -l json -d 'Print
 complete -c cosette -n "__fish_cosette_using_subcommand mount" -s v -l verbose -d 'Say more: what was so already, too'
 complete -c cosette -n "__fish_cosette_using_subcommand mount" -s q -l quiet -d 'Say only what failed'
 complete -c cosette -n "__fish_cosette_using_subcommand mount" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cosette -n "__fish_cosette_using_subcommand status" -s b -l boot -d 'Another boot than this: -1 is the one before it, 1 the oldest that is known; or its id' -r
 complete -c cosette -n "__fish_cosette_using_subcommand status" -l timeout -d 'How long: seconds, or a number with a unit, such as 5min; 10min if it is left out' -r
 complete -c cosette -n "__fish_cosette_using_subcommand status" -l root -d 'The root of the system to act on: all paths lie below it, and commands run chrooted into it' -r -F
 complete -c cosette -n "__fish_cosette_using_subcommand status" -l color -d 'When to use colours' -r -f -a "auto\t'When standard output is a terminal and NO_COLOR is not set'
 always\t'Always'
 never\t'Never'"
+complete -c cosette -n "__fish_cosette_using_subcommand status" -l list-boots -d 'List the boots that are known, with the time that their stages took and what failed'
 complete -c cosette -n "__fish_cosette_using_subcommand status" -l wait -d 'Wait until the stages of this boot have ended: fs, boot and network, as far as their units are enabled'
 complete -c cosette -n "__fish_cosette_using_subcommand status" -l json -d 'Print the report as JSON, and nothing else, on standard output'
 complete -c cosette -n "__fish_cosette_using_subcommand status" -s v -l verbose -d 'Say more: what was so already, too'
 complete -c cosette -n "__fish_cosette_using_subcommand status" -s q -l quiet -d 'Say only what failed'
 complete -c cosette -n "__fish_cosette_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cosette -n "__fish_cosette_using_subcommand blame" -s b -l boot -d 'Another boot than this: -1 is the one before it, 1 the oldest that is known; or its id' -r
 complete -c cosette -n "__fish_cosette_using_subcommand blame" -l root -d 'The root of the system to act on: all paths lie below it, and commands run chrooted into it' -r -F
 complete -c cosette -n "__fish_cosette_using_subcommand blame" -l color -d 'When to use colours' -r -f -a "auto\t'When standard output is a terminal and NO_COLOR is not set'
 always\t'Always'
@@ -118,6 +121,7 @@ complete -c cosette -n "__fish_cosette_using_subcommand blame" -l json -d 'Print
 complete -c cosette -n "__fish_cosette_using_subcommand blame" -s v -l verbose -d 'Say more: what was so already, too'
 complete -c cosette -n "__fish_cosette_using_subcommand blame" -s q -l quiet -d 'Say only what failed'
 complete -c cosette -n "__fish_cosette_using_subcommand blame" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c cosette -n "__fish_cosette_using_subcommand explain" -s b -l boot -d 'Another boot than this: -1 is the one before it, 1 the oldest that is known; or its id' -r
 complete -c cosette -n "__fish_cosette_using_subcommand explain" -l from -d 'Say what these documents would do, instead: a file, a directory, a URL, `-` or `builtin:`' -r
 complete -c cosette -n "__fish_cosette_using_subcommand explain" -l root -d 'The root of the system to act on: all paths lie below it, and commands run chrooted into it' -r -F
 complete -c cosette -n "__fish_cosette_using_subcommand explain" -l color -d 'When to use colours' -r -f -a "auto\t'When standard output is a terminal and NO_COLOR is not set'
@@ -278,8 +282,8 @@ complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_see
 complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "check" -d 'Show everything that is wrong with the given sources'
 complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "schema" -d 'Print the JSON Schema of stage documents and cloud-configs, for editors'
 complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "mount" -d 'Lay volumes, overlays and persistent directories over the root file system, in the initramfs'
-complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "status" -d 'Show how the stages of this boot went, and first what failed and why'
-complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "blame" -d 'Show what took the stages of this boot longest, and how much of that were programs'
+complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "status" -d 'Show how the stages of a boot went, and first what failed and why'
+complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "blame" -d 'Show what took the stages of a boot longest, and how much of that were programs'
 complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "explain" -d 'Show which document, line and step made a file, a user or a unit what it is'
 complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "pull" -d 'Put the files of a container image into a directory'
 complete -c cosette -n "__fish_cosette_using_subcommand help; and not __fish_seen_subcommand_from run apply check schema mount status blame explain pull init install build upgrade recover rollback state plan try help" -f -a "init" -d 'Make the tree of an image boot with cosette: units, documents, initramfs'

@@ -23,6 +23,7 @@ mod path;
 pub mod pattern;
 pub mod plugin;
 pub mod program;
+pub mod records;
 #[cfg(test)]
 mod reference;
 pub mod step;

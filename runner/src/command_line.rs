@@ -9,6 +9,7 @@ pub use lifecycle::{
 };
 
 use crate::init::Part;
+use crate::report::boots::Which;
 use crate::stage::OF_A_BOOT;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use elemental::Elemental;
@@ -96,14 +97,14 @@ pub enum Command {
     /// What is mounted is said by the variables in /run/cos/cos-layout.env, which the stage `rootfs` writes, and by
     /// `rd.cos.…=` on the kernel command line. The report is kept for `cosette status`.
     Mount(Mount),
-    /// Show how the stages of this boot went, and first what failed and why
+    /// Show how the stages of a boot went, and first what failed and why
     Status(Status),
-    /// Show what took the stages of this boot longest, and how much of that were programs
-    Blame,
+    /// Show what took the stages of a boot longest, and how much of that were programs
+    Blame(Blame),
     /// Show which document, line and step made a file, a user or a unit what it is
     ///
-    /// By the reports of this boot: what was done, what was there before, and which other steps are about it. Where no
-    /// stage has run, or with --from, by what the documents would do.
+    /// By the reports of this boot: what was done, what was there before, and which other steps are about it; then what
+    /// was different in earlier boots. Where no stage has run, or with --from, by what the documents would do.
     Explain(Explain),
     /// Put the files of a container image into a directory
     ///
@@ -227,9 +228,23 @@ pub struct Mount {
     pub dry_run: bool,
 }
 
+/// Arguments of `blame`.
+#[derive(Debug, Args)]
+pub struct Blame {
+    /// Another boot than this: -1 is the one before it, 1 the oldest that is known; or its id
+    #[arg(short, long, value_name = "OFFSET|ID", allow_negative_numbers = true)]
+    pub boot: Option<Which>,
+}
+
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct Status {
+    /// Another boot than this: -1 is the one before it, 1 the oldest that is known; or its id
+    #[arg(short, long, value_name = "OFFSET|ID", allow_negative_numbers = true, conflicts_with = "wait")]
+    pub boot: Option<Which>,
+    /// List the boots that are known, with the time that their stages took and what failed
+    #[arg(long, conflicts_with_all = ["wait", "boot"])]
+    pub list_boots: bool,
     /// Wait until the stages of this boot have ended: fs, boot and network, as far as their units are enabled
     ///
     /// Then it ends with 0 if all went well, and with 1 if something failed or a stage did not end in time.
@@ -250,6 +265,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct Explain {
+    /// Another boot than this: -1 is the one before it, 1 the oldest that is known; or its id
+    #[arg(short, long, value_name = "OFFSET|ID", allow_negative_numbers = true, conflicts_with = "from")]
+    pub boot: Option<Which>,
     /// A path of the root; or the word `user` and a name; or the word `unit` and a name
     #[arg(required = true, num_args = 1..=2, value_name = "PATH|user NAME|unit NAME")]
     pub what: Vec<String>,
@@ -493,6 +511,35 @@ mod tests {
         assert_eq!((&*generate.early, &*generate.late), (Path::new("/e"), Path::new("/l")));
         assert!(read("cosette-generator /n").is_err());
         assert!(read("cosette generate /n /e /l").is_err());
+    }
+
+    #[test]
+    fn a_boot_is_told_as_journalctl_has_it() {
+        let boot = |line: &str| match read(line).unwrap().command {
+            Command::Status(Status { boot, .. }) | Command::Blame(Blame { boot }) => boot,
+            Command::Explain(Explain { boot, .. }) => boot,
+            _ => panic!(),
+        };
+        for line in
+            ["status -b -1", "blame --boot -1", "blame -b-1", "explain -b -1 /etc/motd", "status --boot=-1"]
+        {
+            assert_eq!(boot(&format!("cosette {line}")), Some(Which::Back(1)), "{line}");
+        }
+        let id = "0123456789abcdef0123456789abcdef";
+        for (text, which) in [
+            ("0", Which::Back(0)),
+            ("-0", Which::Back(0)),
+            ("2", Which::Nth(2)),
+            ("+2", Which::Nth(2)),
+            (id, Which::Id(id.to_owned())),
+            ("01234567-89AB-CDEF-0123-456789abcdef", Which::Id(id.to_owned())),
+        ] {
+            assert_eq!(boot(&format!("cosette status --boot={text}")), Some(which), "{text}");
+        }
+        for line in ["-b", "-b x", "-b 1.5", "--boot=--1", "-b -1 --wait", "-b -1 --list-boots", "-b 0123"] {
+            let line = format!("cosette status {line}");
+            assert!(read(&line).is_err() || line.ends_with("0123"), "{line}");
+        }
     }
 
     #[test]

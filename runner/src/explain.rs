@@ -2,6 +2,7 @@
 //!
 //! The reports know what was done; the documents, which steps are about it, and did nothing or have not run.
 
+use crate::report::boots::{Boot, Place};
 use crate::report::{EffectReport, Outcome, Report};
 use crate::stage::Documents;
 use cosette_plugins::Action;
@@ -39,6 +40,35 @@ pub struct Touch {
     pub started: Option<String>,
     /// What it did to it, or found to be so.
     pub effects: Vec<EffectReport>,
+}
+
+/// What a boot did to it: the steps that touched it, the latest first.
+#[derive(Debug, Serialize)]
+pub struct OfBoot {
+    /// The boot.
+    pub boot: Place,
+    /// The steps.
+    pub steps: Vec<Touch>,
+}
+
+/// Boots one after the other that did the same.
+#[derive(Debug)]
+pub struct Same<'a> {
+    /// The latest of them.
+    pub to: &'a Place,
+    /// The earliest.
+    pub from: &'a Place,
+    /// What each did; the boots are those of the latest.
+    pub steps: &'a [Touch],
+}
+
+/// What a step did, by which boots are compared.
+#[derive(PartialEq, Eq)]
+struct Deed<'a> {
+    document: &'a str,
+    stage: &'a str,
+    name: Option<&'a str>,
+    effects: Vec<(&'a str, &'a str, bool)>,
 }
 
 /// A step that is about something by its text: document, line and stage.
@@ -155,6 +185,41 @@ pub fn touches(subject: &Subject, reports: &[Report], documents: &Documents) -> 
     touches
 }
 
+/// What boots did to something, each by itself. Which steps are about a user, only the documents of today tell.
+pub fn in_boots(subject: &Subject, boots: Vec<Boot>, documents: &Documents) -> Vec<OfBoot> {
+    let touched = |Boot { place, reports, .. }| {
+        let mut steps = touches(subject, &reports, documents);
+        steps.retain(|touch| !touch.effects.is_empty());
+        OfBoot { boot: place, steps }
+    };
+    boots.into_iter().map(touched).collect()
+}
+
+/// Puts boots that did the same, one after the other, together.
+pub fn together(boots: &[OfBoot]) -> Vec<Same<'_>> {
+    let mut together: Vec<Same> = Vec::new();
+    for OfBoot { boot, steps } in boots {
+        match together.last_mut() {
+            Some(same) if same.steps.iter().map(Touch::deed).eq(steps.iter().map(Touch::deed)) => {
+                same.from = boot
+            }
+            _ => together.push(Same { to: boot, from: boot, steps }),
+        }
+    }
+    together
+}
+
+/// Whether the documents still have the step, in whatever line.
+pub fn is_there(touch: &Touch, documents: &Documents) -> bool {
+    let stage = touch.stage.strip_suffix(".before").or_else(|| touch.stage.strip_suffix(".after"));
+    let planned = documents.plan_of(stage.unwrap_or(&touch.stage));
+    planned.steps.iter().any(|planned| {
+        planned.origin.as_str() == touch.document
+            && planned.stage.to_string() == touch.stage
+            && planned.step.name == touch.name
+    })
+}
+
 fn named(subject: &Subject, documents: &Documents) -> Vec<Named> {
     let mut named = Vec::new();
     for stage in documents.stages() {
@@ -179,7 +244,25 @@ impl EffectReport {
     }
 }
 
+impl Same<'_> {
+    /// Whether these steps did the same.
+    pub fn is(&self, steps: &[&Touch]) -> bool {
+        self.steps.iter().map(Touch::deed).eq(steps.iter().map(|touch| touch.deed()))
+    }
+}
+
 impl Touch {
+    /// What it comes down to. Lines move when something else in a document changes.
+    fn deed(&self) -> Deed<'_> {
+        let effects = self.effects.iter();
+        Deed {
+            document: &self.document,
+            stage: &self.stage,
+            name: self.name.as_deref(),
+            effects: effects.map(|effect| (&*effect.action, &*effect.target, effect.changed)).collect(),
+        }
+    }
+
     /// Whether it changed anything.
     pub fn changed(&self) -> bool {
         self.effects.iter().any(|effect| effect.changed)

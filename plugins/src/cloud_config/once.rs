@@ -12,7 +12,7 @@ use crate::conditions::Verdict;
 use crate::facts::hexadecimal;
 use crate::plugin::Instance;
 use crate::system::{File, Mode, NoChroot, NoProgram};
-use crate::{Context, System};
+use crate::{Context, System, records};
 use anyhow::{Context as _, Result};
 use cosette_schema::cloud_config::{Frequency, Module};
 use cosette_schema::yaml::{Node, Style, Value};
@@ -22,14 +22,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// Where records lie that are forgotten together with `/etc`.
-const WITH_ETC: &[&str] = &["/etc/cosette/instance"];
-
-/// Where the others lie: the first that can be written takes them.
-const LASTING: &[&str] = &["/usr/local/.cosette/instance", "/var/lib/cosette/instance"];
+const WITH_ETC: &[&str] = &["/etc/cosette"];
 
 /// All directories of records.
 #[cfg(any(test, feature = "testing"))]
-pub(crate) const RECORDS: &[&str] = &[WITH_ETC[0], LASTING[0], LASTING[1]];
+pub(crate) const RECORDS: &[&str] =
+    &["/etc/cosette/instance", "/usr/local/.cosette/instance", "/var/lib/cosette/instance"];
 
 /// Where the id of the instance stands: as the metadata of a cloud has it, or cloud-init found it.
 const INSTANCE_IDS: [&str; 2] = ["/run/config/instance_id", "/var/lib/cloud/data/instance-id"];
@@ -81,11 +79,11 @@ impl Once {
     fn paths(&self) -> impl Iterator<Item = String> {
         let directories = match self.module.frequency {
             Frequency::Always | Frequency::Instance => WITH_ETC,
-            Frequency::Lasting | Frequency::AtMostOnce => LASTING,
+            Frequency::Lasting | Frequency::AtMostOnce => &records::LASTING,
         };
         let of_document = &hexadecimal(&Sha256::digest(&self.document))[..16];
         let name = format!("{}.{of_document}", self.module.name);
-        directories.iter().map(move |directory| format!("{directory}/{name}"))
+        directories.iter().map(move |directory| format!("{directory}/instance/{name}"))
     }
 
     fn is_done(&self, record: &str, identity: &Identity) -> bool {
@@ -112,8 +110,7 @@ impl Once {
         text += &format!("digest: {}\n", self.digest);
         let mut result = Ok(());
         for path in self.paths() {
-            // Nobody wants a /usr/local that was not there.
-            if path.starts_with("/usr/local/") && !sys.exists("/usr/local")? {
+            if !records::may_take(&path, sys)? {
                 continue;
             }
             let write = || {

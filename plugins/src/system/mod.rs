@@ -64,7 +64,7 @@ pub use module::{Image, Module};
 pub use mount::{Directory, InUse, Mounted, NewMount};
 pub use namespace::{PrivateMounts, enter, private_mounts};
 pub use service_manager::ServiceManager;
-pub use space::{FreeSpace, is_full};
+pub use space::{FreeSpace, is_full, is_read_only};
 pub use stop::stop_requested;
 pub use stream::Sink;
 pub use sync::Passing;

@@ -36,13 +36,22 @@ impl System {
 
 /// Whether it failed because a file system or a quota is full.
 pub fn is_full(error: &Error) -> bool {
+    is_due_to(error, &[Errno::ENOSPC, Errno::EDQUOT])
+}
+
+/// Whether it failed because a file system is read-only.
+pub fn is_read_only(error: &Error) -> bool {
+    is_due_to(error, &[Errno::EROFS])
+}
+
+fn is_due_to(error: &Error, causes: &[Errno]) -> bool {
     error.chain().any(|cause| {
         let errno = match (cause.downcast_ref(), cause.downcast_ref::<std::io::Error>()) {
             (Some(Cause(errno)), _) => *errno,
             (_, Some(error)) => error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw),
             _ => return false,
         };
-        matches!(errno, Errno::ENOSPC | Errno::EDQUOT)
+        causes.contains(&errno)
     })
 }
 

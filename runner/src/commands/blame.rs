@@ -1,12 +1,13 @@
-//! `cosette blame`: what took the stages of this boot longest.
+//! `cosette blame`: what took the stages of a boot longest.
 
-use super::{print_json, status_of};
-use crate::command_line::Options;
-use crate::report::{Report, store};
+use super::{print_json, status_of, warn};
+use crate::command_line::{self, Options};
+use crate::report::boots::{self, Place};
+use crate::report::{Report, milliseconds_in_all, rounded};
 use anyhow::Result;
 use cosette_plugins::system::Mode;
 use serde::Serialize;
-use std::io::{self, Write, stderr, stdout};
+use std::io::{self, Write, stdout};
 
 /// As many are shown unless more was asked for.
 const SHOWN: usize = 20;
@@ -14,6 +15,7 @@ const SHOWN: usize = 20;
 /// What a boot spent on the stages.
 #[derive(Debug, Serialize)]
 struct Blame<'a> {
+    boot: &'a Place,
     /// All stages together, in milliseconds.
     duration_ms: f64,
     /// How long of that programs were waited for: the rest is cosette's own time.
@@ -47,18 +49,15 @@ struct Share<'a> {
     line: Option<u32>,
 }
 
-/// Shows the slowest steps of the reports of this boot.
-pub(super) fn blame(options: &Options) -> Result<u8> {
-    let sys = options.system(Mode::Plan)?;
-    let (reports, errors) = store::load(&sys)?;
-    for error in &errors {
-        let _ = writeln!(stderr(), "warning: {error:#}");
-    }
-    let blame = Blame::of(&reports);
+/// Shows the slowest steps of the reports of a boot.
+pub(super) fn blame(options: &Options, arguments: &command_line::Blame) -> Result<u8> {
+    let boot = boots::find(arguments.boot.as_ref(), &options.system(Mode::Plan)?)?;
+    warn(&boot.errors);
+    let blame = Blame::of(&boot.place, &boot.reports);
     if options.json {
         print_json(&blame)?;
-    } else if reports.is_empty() {
-        let _ = writeln!(stdout(), "{}", store::NONE);
+    } else if boot.reports.is_empty() {
+        let _ = writeln!(stdout(), "{}", boot.nothing());
     } else {
         let shown = if options.detail() > 1 { usize::MAX } else { SHOWN };
         // A reader may have seen enough.
@@ -68,7 +67,7 @@ pub(super) fn blame(options: &Options) -> Result<u8> {
 }
 
 impl<'a> Blame<'a> {
-    fn of(reports: &'a [Report]) -> Self {
+    fn of(boot: &'a Place, reports: &'a [Report]) -> Self {
         let mut steps = Vec::new();
         for report in reports {
             let mut rest = (report.duration_ms, report.programs_ms);
@@ -103,15 +102,19 @@ impl<'a> Blame<'a> {
         let mut stages: Vec<Whole> = reports.iter().map(whole).collect();
         stages.sort_by(|one, other| other.duration_ms.total_cmp(&one.duration_ms));
         Self {
-            duration_ms: rounded(reports.iter().map(|report| report.duration_ms).sum()),
-            programs_ms: rounded(reports.iter().map(|report| report.programs_ms).sum()),
-            processor_ms: rounded(reports.iter().map(|report| report.processor_ms).sum()),
+            boot,
+            duration_ms: milliseconds_in_all(reports, |report| report.duration_ms),
+            programs_ms: milliseconds_in_all(reports, |report| report.programs_ms),
+            processor_ms: milliseconds_in_all(reports, |report| report.processor_ms),
             steps,
             stages,
         }
     }
 
     fn print(&self, out: &mut impl Write, shown: usize) -> io::Result<()> {
+        if self.boot.offset != 0 {
+            writeln!(out, "{}", self.boot)?;
+        }
         writeln!(out, "{:>10} {:>10}", "ms", "programs")?;
         for share in self.steps.iter().take(shown) {
             write!(out, "{:>10.1} {:>10.1}  {:<17}", share.duration_ms, share.programs_ms, share.stage)?;
@@ -144,15 +147,14 @@ impl<'a> Blame<'a> {
     }
 }
 
-/// Sums of milliseconds with three digits behind the point again, and no negative remainder of rounding.
-fn rounded(milliseconds: f64) -> f64 {
-    (milliseconds * 1e3).round().max(0.0) / 1e3
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    fn place() -> Place {
+        Place { id: None, offset: -1, started: None }
+    }
 
     fn reports() -> Vec<Report> {
         let step = |name: &str, line: u32, duration: f64, programs: f64| {
@@ -171,8 +173,9 @@ mod tests {
     #[test]
     fn the_slowest_comes_first_and_what_no_step_spent_is_the_stages_own() {
         let mut text = Vec::new();
-        Blame::of(&reports()).print(&mut text, 2).unwrap();
+        Blame::of(&place(), &reports()).print(&mut text, 2).unwrap();
         let expected = "
+boot -1
         ms   programs
       10.0        8.0  boot.after        slow  /oem/a.yaml:9
        2.0        0.0  boot              (starting, reading documents, ordering steps, writing to disk)
@@ -188,8 +191,9 @@ mod tests {
 
     #[test]
     fn as_json_it_has_all_steps_and_the_sums() {
-        let reports = reports();
-        let json = serde_json::to_value(Blame::of(&reports)).unwrap();
+        let (place, reports) = (place(), reports());
+        let json = serde_json::to_value(Blame::of(&place, &reports)).unwrap();
+        assert_eq!(json["boot"], json!({"id": null, "offset": -1, "started": null}));
         assert_eq!((&json["duration_ms"], &json["programs_ms"]), (&json!(12.5), &json!(8.0)));
         let last = &json["steps"][2];
         assert_eq!(last["name"], "quick");

@@ -1,6 +1,7 @@
 //! The commands, and what they share: where output goes and which exit status tells what.
 
 mod blame;
+mod boots;
 mod check;
 mod explain;
 mod init;
@@ -53,7 +54,7 @@ pub fn dispatch(line: CommandLine) -> Result<u8> {
         Command::Schema => schema::schema(),
         Command::Mount(arguments) => mount::mount(&options, &arguments),
         Command::Status(arguments) => status::status(&options, &arguments),
-        Command::Blame => blame::blame(&options),
+        Command::Blame(arguments) => blame::blame(&options, &arguments),
         Command::Explain(arguments) => explain::explain(&options, &arguments),
         Command::Pull(arguments) => pull::pull(&options, &arguments),
         Command::Install(arguments) => install::install(&options, &arguments),
@@ -166,6 +167,13 @@ fn plan_of_defaults(options: &Options, stage: &str, also: &[Source], sys: &Syste
         let _ = writeln!(stderr(), "note: there is nothing to run: no document in {directories}");
     }
     prepared
+}
+
+/// Says on standard error what could not be read.
+fn warn(errors: &[anyhow::Error]) {
+    for error in errors {
+        let _ = writeln!(stderr(), "warning: {error:#}");
+    }
 }
 
 /// Wrong usage that clap does not see: a sentence for standard error, and its exit status.

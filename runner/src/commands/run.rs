@@ -2,7 +2,7 @@
 
 use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
-use crate::report::{Begun, Progress, Report, store};
+use crate::report::{Begun, Progress, Report, keep, store};
 use crate::stage::{Documents, Prepared};
 use anyhow::Result;
 use cosette_plugins::System;
@@ -27,6 +27,10 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
     let report = execute(progress, prepared, &sys, |report| finish(options, report))?;
     if let Err(error) = store::save(&report, &sys) {
         let _ = writeln!(stderr(), "warning: the report is not kept: {error:#}");
+    }
+    if let Err(error) = keep(&sys) {
+        let _ =
+            writeln!(stderr(), "warning: what later boots are told of this one is not complete: {error:#}");
     }
     Ok(exit_status(&report, nothing_is_valid))
 }

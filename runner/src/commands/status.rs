@@ -1,9 +1,11 @@
-//! `cosette status`: how the stages of this boot went, what failed first.
+//! `cosette status`: how the stages of a boot went, what failed first.
 
-use super::{print_json, status_of};
+use super::boots::list;
+use super::{print_json, status_of, warn};
 use crate::command_line::{self, Options};
 use crate::lifecycle::operation::Running;
-use crate::report::{Outcome, Report, expected, plain, store};
+use crate::report::boots::{Place, find};
+use crate::report::{Outcome, Report, expected, plain};
 use anyhow::{Result, bail};
 use cosette_plugins::System;
 use cosette_plugins::system::Mode;
@@ -20,6 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// What is shown.
 #[derive(Serialize)]
 struct Status<'a> {
+    boot: &'a Place,
     reports: &'a [Report],
     /// The operation on the systems of this machine that runs now.
     running: Option<&'a Running>,
@@ -28,27 +31,33 @@ struct Status<'a> {
     missing: Option<&'a [&'static str]>,
 }
 
-/// Shows the reports of this boot.
+/// Shows the reports of a boot.
 pub(super) fn status(options: &Options, arguments: &command_line::Status) -> Result<u8> {
     let sys = options.system(Mode::Plan)?;
+    if arguments.list_boots {
+        return list(options, &sys);
+    }
     let missing = match arguments.wait {
         true => Some(wait(&sys, arguments.timeout.unwrap_or(TIMEOUT))?),
         false => None,
     };
-    let (reports, errors) = store::load(&sys)?;
-    for error in &errors {
-        let _ = writeln!(stderr(), "warning: {error:#}");
-    }
-    let not_known = arguments.wait && !errors.is_empty();
+    let boot = find(arguments.boot.as_ref(), &sys)?;
+    warn(&boot.errors);
+    let reports = &boot.reports;
+    let not_known = arguments.wait && !boot.errors.is_empty();
     let all_ended = missing.as_ref().is_none_or(|missing| missing.is_empty());
     let failed = !all_ended || not_known || reports.iter().any(|report| report.failed());
-    let running = Running::find(&sys)?;
+    let running = if boot.place.offset == 0 { Running::find(&sys)? } else { None };
     if options.json {
-        print_json(&Status { reports: &reports, running: running.as_ref(), missing: missing.as_deref() })?;
+        let (running, missing) = (running.as_ref(), missing.as_deref());
+        print_json(&Status { boot: &boot.place, reports, running, missing })?;
     } else if reports.is_empty() {
-        let _ = writeln!(stdout(), "{}", store::NONE);
+        let _ = writeln!(stdout(), "{}", boot.nothing());
     } else {
         let mut terminal = options.terminal(Mode::Apply);
+        if boot.place.offset != 0 {
+            let _ = terminal.line(&boot.place.to_string());
+        }
         for finding in reports.iter().flat_map(|report| &report.diagnostics) {
             // The summary tells of what concerns the whole root.
             if finding.severity == "error" && finding.source != "root" {
@@ -60,7 +69,7 @@ pub(super) fn status(options: &Options, arguments: &command_line::Status) -> Res
                 let _ = terminal.step(step);
             }
         }
-        for report in &reports {
+        for report in reports {
             let _ = terminal.past(report);
         }
     }

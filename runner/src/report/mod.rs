@@ -1,9 +1,12 @@
-//! Reports: one value from which the JSON, the terminal and the record in `/run/cosette` are made.
+//! Reports: one value from which the JSON, the terminal and the record in `/run/cosette` are made; and those of earlier
+//! boots.
 //!
 //! **Architecture invariant:** a report holds no secret. It names documents, lines and paths; never content,
 //! never the text of a command.
 
+pub mod boots;
 pub mod expected;
+mod keeping;
 mod progress;
 mod secret;
 mod snippet;
@@ -11,6 +14,7 @@ pub mod store;
 mod terminal;
 pub mod transfer;
 
+pub use keeping::keep;
 pub use progress::{Progress, STAGE_ENDED, STEP_ENDED};
 pub use snippet::{Texts, excerpt, plain};
 pub use terminal::{Terminal, plural};
@@ -27,6 +31,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What came of a stage.
+///
+/// Those that an earlier version has kept are read, too: a new field has a default.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Report {
     /// The name of the stage.
@@ -209,6 +215,16 @@ impl From<&Diagnostic> for Finding {
 /// Milliseconds with three digits behind the point: finer than that is noise.
 pub fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// The sum of a time over reports.
+pub fn milliseconds_in_all(reports: &[Report], of: impl Fn(&Report) -> f64) -> f64 {
+    rounded(reports.iter().map(of).sum())
+}
+
+/// Three digits behind the point again, and no negative remainder of rounding.
+pub fn rounded(milliseconds: f64) -> f64 {
+    (milliseconds * 1e3).round().max(0.0) / 1e3
 }
 
 /// How long the kernel has been running: the first of two numbers (proc_uptime(5)).

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use cosette_plugins::System;
 use cosette_plugins::system::File;
 
-/// The directory of the reports. It is made anew at each boot, as all of `/run`.
+/// The directory of the reports. It is made anew at each boot, as all of `/run`; what is kept longer is in `boots`.
 pub const DIRECTORY: &str = "/run/cosette";
 
 /// What is said when there is no report to be read.
@@ -25,22 +25,29 @@ pub fn save(report: &Report, sys: &System) -> Result<()> {
 /// The reports of this boot, the earliest first, and what could not be read.
 pub fn load(sys: &System) -> Result<(Vec<Report>, Vec<anyhow::Error>)> {
     let (mut reports, mut errors) = (Vec::new(), Vec::new());
-    for name in sys.read_dir(DIRECTORY)?.unwrap_or_default() {
-        let path = format!("{DIRECTORY}/{}", name.to_string_lossy());
-        if !path.ends_with(".json") {
-            continue;
-        }
-        match read(&path, sys) {
+    for name in names(sys)? {
+        match read(&format!("{DIRECTORY}/{name}"), sys) {
             Ok(report) => reports.extend(report),
             Err(error) => errors.push(error),
         }
     }
+    put_in_order(&mut reports);
+    Ok((reports, errors))
+}
+
+/// The names of the files that hold reports.
+pub(super) fn names(sys: &System) -> Result<Vec<String>> {
+    let names = sys.read_dir(DIRECTORY)?.unwrap_or_default().into_iter();
+    Ok(names.filter_map(|name| name.into_string().ok()).filter(|name| name.ends_with(".json")).collect())
+}
+
+/// Puts the reports of a boot in the order in which their stages began.
+pub(super) fn put_in_order(reports: &mut [Report]) {
     // The clock may have been set in between.
     let uptime = |report: &Report| report.uptime_ms.unwrap_or_default();
     reports.sort_by(|one, other| {
         uptime(one).total_cmp(&uptime(other)).then_with(|| one.started.cmp(&other.started))
     });
-    Ok((reports, errors))
 }
 
 fn read(path: &str, sys: &System) -> Result<Option<Report>> {
