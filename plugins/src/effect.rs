@@ -13,7 +13,7 @@ pub struct Effect {
     pub target: String,
     /// Whether anything changed by it.
     pub changed: bool,
-    /// What changes, for people; only in plan mode, and never for content that not everybody may read.
+    /// What changes, for people; only of what is not done, in plan mode or in a view, and never for content that not everybody may read.
     pub diff: Option<Diff>,
     /// What a changed file was before.
     pub before: Before,
@@ -94,6 +94,10 @@ pub enum Action {
     Mount,
     /// The table of partitions of a disk was written.
     Partition,
+    /// A file system was made. Only views of a machine say so; elsewhere it is what a program does.
+    MakeFileSystem,
+    /// A partition grew to the end of its disk. Only views of a machine say so.
+    GrowPartition,
     /// A file system grew to the size of its device.
     GrowFileSystem,
 }
@@ -123,6 +127,8 @@ impl Action {
             Self::Unpack => "unpack",
             Self::Mount => "mount",
             Self::Partition => "partition",
+            Self::MakeFileSystem => "make-file-system",
+            Self::GrowPartition => "grow-partition",
             Self::GrowFileSystem => "grow-file-system",
         }
     }

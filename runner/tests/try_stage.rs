@@ -122,9 +122,10 @@ fn a_whole_boot_is_tried_and_nothing_is_changed() {
         "said      commands[0]: echo\n            said\n",
         "user      admin added\n",
         "unit      x.service enabled, by multi-user.target\n",
-        "would     systemd start x.service\n",
+        "would     start x.service\n",
         "would     partition /dev/vda\n",
-        "removed   /etc/old\n",
+        "files     + 9 new, ~ 3 changed, - 1 removed\n",
+        "│  ├─ - old  (1 line)\n",
         "note: there is no network in the view\n",
         "what would change on this tree:\n",
         "the tree itself is as it was\n",
@@ -169,7 +170,10 @@ fn an_image_is_tried_without_a_trace() {
     std::fs::write(scene.at("oem.yaml"), document).unwrap();
     let image = format!("oci-layout:{}", scene.at("layout").display());
     let said = stdout(&scene.run(&["try", "--image", &image, "-s", "boot", "oem.yaml"]));
-    assert!(said.contains("/bin/sh runs\n") && said.contains("created   /etc/new"), "{said}");
+    assert!(
+        said.contains("/bin/sh runs\n") && said.contains("files     + 1 new\n+ /etc/new  0644\n    +new\n"),
+        "{said}"
+    );
     let mixed = scene.run(&["--root", "tree", "try", "--image", &image, "-s", "boot", "oem.yaml"]);
     assert_eq!(mixed.status.code(), Some(2));
 }
@@ -205,4 +209,62 @@ fn what_the_machine_does_meanwhile_is_no_change() {
     std::fs::write(&file, "another").unwrap();
     let said = stdout(&child.wait_with_output().unwrap());
     assert!(said.contains("nothing would change on this tree\n"), "{said}");
+}
+
+/// What the tree of this test does not have. All else is no reason to fail.
+const MISSING: [&str; 11] = [
+    "in /etc/passwd",
+    "in /etc/group",
+    "the root has no",
+    "the os-release of the root",
+    "there is no unit",
+    "no provider answers",
+    "the home directory /root",
+    "there is no /etc/ca-certificates.conf",
+    "there is no file index.json",
+    "ended with status 127",
+    "runcmd ended with status",
+];
+
+/// They try again and again, where there is no network.
+const NEED_NETWORK: [&str; 2] = ["downloads.md", "ssh_import_id.md"];
+
+#[test]
+fn no_key_of_the_reference_fails_because_it_is_tried() {
+    let Some(scene) = Scene::new() else { return };
+    let pages = ["../docs/reference", "../docs/reference/cloud-config"].into_iter().flat_map(|directory| {
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    });
+    let (mut tried, mut failures) = (0, String::new());
+    for page in pages.filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(&page).unwrap();
+        if NEED_NETWORK.iter().any(|name| page.ends_with(name)) {
+            continue;
+        }
+        let Some((_, rest)) = text.split_once("\n```yaml\n") else { continue };
+        let (example, _) = rest.split_once("```").unwrap();
+        let document = if example.starts_with("#cloud-config") {
+            example.to_owned()
+        } else {
+            format!("stages:\n  boot:\n  - {}", example.trim_end().replace('\n', "\n    "))
+        };
+        std::fs::write(scene.at("oem.yaml"), document).unwrap();
+        let before = scene.hash();
+        let output =
+            scene.run(&["--root", "tree", "--json", "try", "--boot", "--network", "none", "oem.yaml"]);
+        assert_eq!(before, scene.hash(), "{}", page.display());
+        let report: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}: {}", page.display(), String::from_utf8_lossy(&output.stderr)));
+        let stages = report["stages"].as_array().cloned().unwrap_or_else(|| vec![report.clone()]);
+        let steps = stages.iter().flat_map(|stage| stage["steps"].as_array().unwrap());
+        for error in steps.flat_map(|step| step["errors"].as_array().unwrap()) {
+            let message = error["message"].as_str().unwrap();
+            if !MISSING.iter().any(|missing| message.contains(missing)) {
+                failures += &format!("{}: {message}\n", page.display());
+            }
+        }
+        tried += 1;
+    }
+    assert_eq!(failures, "");
+    assert!(tried > 40, "{tried}");
 }

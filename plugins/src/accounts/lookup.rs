@@ -43,6 +43,14 @@ pub fn user_by_id(sys: &System, uid: u32) -> Result<Option<User>> {
     Ok(users.find(|user| user.owner.uid == uid))
 }
 
+/// The first group of this number in the root.
+pub fn group_by_id(sys: &System, gid: u32) -> Result<Option<Group>> {
+    let content = sys.read(Kind::Group.path())?.unwrap_or_default();
+    let table = Table::parse(Kind::Group, &content);
+    let mut groups = table.entries().filter_map(Group::of);
+    Ok(groups.find(|group| group.gid == gid))
+}
+
 /// The group of this name in the root.
 pub fn group(sys: &System, name: &str) -> Result<Option<Group>> {
     let content = sys.read(Kind::Group.path())?.unwrap_or_default();

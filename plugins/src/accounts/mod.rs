@@ -30,5 +30,5 @@ pub mod table;
 pub use database::Accounts;
 pub use field::Names;
 pub use kind::Kind;
-pub use lookup::{Group, User, group, user, user_by_id};
+pub use lookup::{Group, User, group, group_by_id, user, user_by_id};
 pub use table::Table;

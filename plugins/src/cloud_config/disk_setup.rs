@@ -33,7 +33,7 @@ mod table;
 use crate::disk::devices::{Device, Mount};
 use crate::program::{answer, ask, remedy};
 use crate::system::NoProgram;
-use crate::{Context, Plugin, System};
+use crate::{Action, Context, Plugin, System};
 use anyhow::{Result, bail};
 use cosette_schema::{Named, Spanned, record};
 use filesystem::FileSystem;
@@ -67,6 +67,15 @@ impl Plugin for DiskSetup {
         if !sys.host().lives_in(sys.root()) {
             return Ok(());
         }
+        if sys.host().only_says() {
+            for (name, _) in &self.disk_setup.0 {
+                sys.done(Action::Partition, self.path(name), true);
+            }
+            for filesystem in &self.fs_setup {
+                sys.done(Action::MakeFileSystem, self.path(filesystem.value.place().0), true);
+            }
+            return Ok(());
+        }
         let disks = self.disk_setup.0.iter().map(|(name, disk)| {
             let fate = self.device(sys, name).and_then(|device| match device {
                 Ok(device) => disk.make(sys, &device),
@@ -94,11 +103,16 @@ impl Plugin for DiskSetup {
 }
 
 impl DiskSetup {
+    /// What is meant by a name that may be an alias.
+    fn path(&self, name: &str) -> String {
+        let alias = self.device_aliases.0.iter().find(|(alias, _)| alias.value == name);
+        alias.map_or(name, |(_, path)| path).to_owned()
+    }
+
     /// The device of this name, or why it is left out.
     fn device(&self, sys: &System, name: &str) -> Result<Result<Device, String>> {
-        let alias = self.device_aliases.0.iter().find(|(alias, _)| alias.value == name);
-        let path = alias.map_or(name, |(_, path)| path);
-        let absolute = if path.starts_with('/') { path.to_owned() } else { format!("/dev/{path}") };
+        let path = self.path(name);
+        let absolute = if path.starts_with('/') { path.clone() } else { format!("/dev/{path}") };
         match Device::at(sys, Path::new(&absolute))? {
             Some(device) => Ok(Ok(device)),
             None if path.starts_with('/') => bail!("there is no block device {path}"),

@@ -10,7 +10,7 @@
 //! read-only) is left with a warning. `noblock` is the same as `true`: it takes no time that a boot would notice.
 
 use crate::disk::devices::Mount;
-use crate::{Context, Plugin, System, disk};
+use crate::{Action, Context, Plugin, System, disk};
 use anyhow::Result;
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, Spanned, record};
@@ -45,6 +45,10 @@ impl Plugin for Resizefs {
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         let Spanned { value: Growing(grows), span } = self.resize_rootfs;
         if !grows || !sys.host().lives_in(sys.root()) {
+            return Ok(());
+        }
+        if sys.host().only_says() {
+            sys.done(Action::GrowFileSystem, "/".to_owned(), true);
             return Ok(());
         }
         let Some(mount) = Mount::at(sys, "/")? else { return Ok(()) };

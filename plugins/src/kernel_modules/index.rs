@@ -80,16 +80,15 @@ impl Index {
         Ok(String::from_utf8_lossy(&content).into_owned())
     }
 
+    /// Whether the root has nothing for this kernel.
+    pub(super) fn is_missing(&self) -> bool {
+        self.directory.is_empty()
+    }
+
     /// Says what to do if there is nothing to load from for this kernel.
     pub(super) fn must_be_usable(&self, sys: &System, release: &str) -> Result<()> {
-        if self.directory.is_empty() {
-            let mut others = Vec::new();
-            for directory in DIRECTORIES {
-                let names = sys.read_dir(directory)?.unwrap_or_default();
-                others.extend(names.iter().map(|name| name.to_string_lossy().into_owned()));
-            }
-            others.sort_unstable();
-            others.dedup();
+        if self.is_missing() {
+            let others = kernels(sys)?;
             if others.is_empty() {
                 bail!("the root has no modules: /lib/modules/{release} does not exist");
             }
@@ -104,6 +103,24 @@ impl Index {
         }
         Ok(())
     }
+}
+
+/// The releases of the kernels that the root has modules for.
+fn kernels(sys: &System) -> Result<Vec<String>> {
+    let mut kernels = Vec::new();
+    for directory in DIRECTORIES {
+        let names = sys.read_dir(directory)?.unwrap_or_default();
+        kernels.extend(names.iter().map(|name| name.to_string_lossy().into_owned()));
+    }
+    kernels.sort_unstable();
+    kernels.dedup();
+    Ok(kernels)
+}
+
+/// A kernel of the root, if it has modules, but none of the running one.
+pub(super) fn kernel_instead_of(sys: &System, running: &str) -> Result<Option<String>> {
+    let mut kernels = kernels(sys)?;
+    Ok(if kernels.iter().any(|kernel| kernel == running) { None } else { kernels.pop() })
 }
 
 /// Reads modules.dep: `file: files that it needs`, of which the last one is loaded first.

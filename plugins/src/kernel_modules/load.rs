@@ -1,9 +1,9 @@
 //! Loads modules and what they need.
 
 use super::config::Config;
-use super::index::{Entry, Index};
+use super::index::{self, Entry, Index};
 use super::normalised;
-use crate::System;
+use crate::{Action, System};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::suggest;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,8 @@ struct Library {
 }
 
 impl<'s> Loader<'s> {
-    /// Asks the kernel what it has loaded.
+    /// Asks the kernel what it has loaded. A view of a machine shows what the kernel of its root would do, if it has
+    /// none of the running one.
     pub fn new(sys: &'s System) -> Result<Self> {
         let text = |path: &str| -> Result<Option<String>> {
             let content = sys.host().kernel_file(Path::new(path))?;
@@ -45,11 +46,19 @@ impl<'s> Loader<'s> {
         };
         let modules = text("/proc/modules")?;
         let names = modules.iter().flat_map(|text| text.lines());
-        let loaded = names.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+        let mut loaded: BTreeSet<String> =
+            names.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect();
+        let mut release = text("/proc/sys/kernel/osrelease")?.unwrap_or_default().trim().to_owned();
+        let mut can_load = modules.is_some();
+        if sys.host().only_says()
+            && let Some(other) = index::kernel_instead_of(sys, &release)?
+        {
+            (release, loaded, can_load) = (other, BTreeSet::new(), true);
+        }
         Ok(Self {
             sys,
-            release: text("/proc/sys/kernel/osrelease")?.unwrap_or_default().trim().to_owned(),
-            can_load: modules.is_some(),
+            release,
+            can_load,
             loaded,
             library: None,
             begun: BTreeSet::new(),
@@ -99,12 +108,13 @@ impl<'s> Loader<'s> {
 
     /// The modules that a name stands for: itself, or those that it is another name of.
     fn resolve(&mut self, name: &str, written: &str) -> Result<Vec<String>> {
-        if !self.can_load {
+        if !self.can_load && !self.sys.host().only_says() {
             bail!("this kernel loads no modules, and has no `{written}` built in");
         }
         let (sys, release) = (self.sys, self.release.clone());
         let Library { index, config } = self.library()?;
-        if index.get(name).is_some() {
+        // A view of a tree without modules, such as that of a container, says nothing against it.
+        if index.get(name).is_some() || index.is_missing() && sys.host().only_says() {
             return Ok(vec![name.to_owned()]);
         }
         index.must_be_usable(sys, &release)?;
@@ -126,12 +136,18 @@ impl<'s> Loader<'s> {
         if self.loaded.contains(name) || !self.begun.insert(name.to_owned()) {
             return Ok(());
         }
+        let only_says = self.sys.host().only_says();
         let Library { index, config } = self.library()?;
         if let Some(file) = config.command(name) {
             bail!(
                 "`{name}` is not loaded: an `install` line in {file} has a command in its place, mostly to forbid it; \
                  remove the line, or run the command yourself"
             );
+        }
+        if only_says && index.is_missing() {
+            self.sys.done(Action::LoadModule, name.to_owned(), true);
+            self.loaded.insert(name.to_owned());
+            return Ok(());
         }
         let Some(Entry { path, needs }) = index.get(name).cloned() else {
             bail!("there is no module `{name}`, though modules.dep names it: run `depmod`");

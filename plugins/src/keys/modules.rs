@@ -206,6 +206,32 @@ install usb-storage /bin/false
     }
 
     #[test]
+    fn a_view_only_says_what_the_kernel_of_the_root_would_load() {
+        let step = "modules: [nf-conntrack, br_netfilter, br-netfilter, dm-mod]";
+        let machine = running(LIBRARY);
+        machine.host.be_a_view();
+        let here = machine.apply(step);
+        let names = ["crc", "nf_defrag", "nf_conntrack", "bridge", "br_netfilter"];
+        let loaded = |outcome: &Outcome| -> Vec<String> {
+            let changed = outcome.effects.iter().filter(|effect| effect.changed);
+            changed.map(|effect| effect.target.clone()).collect()
+        };
+        assert_eq!((loaded(&here), here.findings.len()), (names.map(str::to_owned).to_vec(), 0));
+        // Of another kernel, with what that one has.
+        machine.host.kernel_file("/proc/sys/kernel/osrelease", "6.2\n");
+        let other = machine.apply(step);
+        assert_eq!(loaded(&other), names);
+        assert!(other.messages().contains("the kernel 6.1 has no module `dm-mod`"), "{}", other.messages());
+        // Of none, as in a container.
+        let bare = Machine::new("");
+        bare.host.be_a_view();
+        let none = bare.apply(step);
+        assert_eq!(loaded(&none), ["nf_conntrack", "br_netfilter", "dm_mod"]);
+        assert!(none.findings.is_empty(), "{}", none.messages());
+        assert!(machine.host.take_modules().is_empty() && bare.host.take_modules().is_empty());
+    }
+
+    #[test]
     fn what_cannot_be_loaded_says_why_and_the_others_are() {
         let machine = running(LIBRARY);
         machine.host.refuse_module("bridge", Errno::EKEYREJECTED);

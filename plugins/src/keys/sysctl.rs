@@ -26,7 +26,7 @@
 //! in `modules` of an earlier step.
 
 use super::sysctl_file::SysctlFile;
-use crate::{Context, Plugin, System};
+use crate::{Action, Context, Plugin, System};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Named, Shape, Spanned, suggest};
@@ -90,28 +90,36 @@ impl Setting {
         Ok(Self { name: Spanned { value: name.to_owned(), span }, path, value: value.to_owned(), optional })
     }
 
-    fn set(&self, sys: &System) -> Result<()> {
+    fn set(&self, cx: &Context, sys: &System) -> Result<()> {
         let set = sys.set_kernel_parameter(&self.path, &self.value);
         if self.optional {
             return Ok(());
         }
         match set.with_context(|| format!("cannot set `{}`", self.name.value))? {
             Some(_) => Ok(()),
-            None => bail!("the kernel has no parameter `{}`: {}", self.name.value, self.remedy(sys)),
+            // The machine that is viewed, or will be, may have it: with a module, or another kernel.
+            None if sys.host().only_says() => {
+                let target = Path::new("/proc/sys").join(&self.path).display().to_string();
+                sys.done(Action::SetKernelParameter, target, true);
+                cx.warn(self.name.span, self.missing(sys));
+                Ok(())
+            }
+            None => bail!("{}", self.missing(sys)),
         }
     }
 
-    /// What to do about a parameter that is not there.
-    fn remedy(&self, sys: &System) -> String {
+    /// That the parameter is not there, and what to do about it.
+    fn missing(&self, sys: &System) -> String {
         let (group, name) = (self.path.parent(), self.path.file_name().unwrap_or_default().to_string_lossy());
         let group = group.unwrap_or(Path::new(""));
         let names = sys.host().kernel_dir(&Path::new("/proc/sys").join(group)).ok().flatten();
         let names: Vec<String> =
             names.unwrap_or_default().iter().map(|name| name.to_string_lossy().into_owned()).collect();
-        match suggest(&name, names.iter().map(String::as_str)) {
+        let remedy = match suggest(&name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{}`?", dotted(&group.join(near))),
             None => "if it belongs to a module, name that in `modules` of an earlier step".to_owned(),
-        }
+        };
+        format!("the kernel has no parameter `{}`: {remedy}", self.name.value)
     }
 }
 
@@ -159,7 +167,7 @@ impl Plugin for Sysctl {
             );
         }
         for setting in &self.0 {
-            cx.attempt(setting.name.span, setting.set(sys));
+            cx.attempt(setting.name.span, setting.set(cx, sys));
         }
         SysctlFile::write(cx, sys, &self.0)
     }
@@ -272,6 +280,15 @@ mod tests {
         let shown = Diff::Text { before: Some("60\n".to_owned()), after: "1\n".to_owned() };
         assert_eq!(diffs, [shown, Diff::Hidden("it may be a secret")]);
         assert_eq!(parameter(&machine, "vm/swappiness"), "60\n");
+    }
+
+    #[test]
+    fn a_view_says_also_what_the_running_kernel_does_not_have() {
+        let machine = running("");
+        machine.host.be_a_view();
+        let outcome = machine.apply("sysctl: {net.bridge.x: 1}");
+        assert_eq!(outcome.effects[0].target, "/proc/sys/net/bridge/x");
+        assert!(outcome.messages().starts_with("Warning: test.yaml:1:10: the kernel has no parameter"));
     }
 
     #[test]

@@ -39,6 +39,8 @@ impl System {
             diff = changed.then(|| difference(&path, before, value));
             overlay.borrow_mut().parameters.insert(path.clone(), value.to_owned());
         } else if changed {
+            // In a view of a machine that is only said, as in a plan.
+            diff = host.only_says().then(|| difference(&path, before.clone(), value));
             host.set_kernel_parameter(&path, value)?;
             // The kernel may have a spelling of its own: `0x10` is `16`.
             let after = host.kernel_file(&path).ok().flatten().map(shown);

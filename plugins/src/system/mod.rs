@@ -229,13 +229,15 @@ impl System {
     }
 
     /// Asks a server: see [`http::open`]. In plan mode nobody is asked and `None` is returned. To have told a
-    /// server something is an effect.
+    /// server something is an effect, which a view of a machine does not have.
     pub fn fetch(&self, request: &http::Request) -> Result<Option<http::Response>> {
+        let tells = request.method == http::Method::Post;
         let response = match self.mode() {
             Mode::Plan => None,
+            Mode::Apply if tells && self.host().only_says() => None,
             Mode::Apply => Some(http::open(self.host(), request)?),
         };
-        if request.method == http::Method::Post {
+        if tells {
             self.push(Action::Send, request.shown(), true, None);
         }
         Ok(response)

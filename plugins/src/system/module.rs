@@ -54,7 +54,7 @@ impl System {
     pub fn load_module(&self, name: &str, path: &Path, parameters: &str) -> Result<()> {
         let load = || -> Result<bool> {
             let file = self.open(path, READ)?.context("there is no such file: run `depmod`")?;
-            if self.tree.overlay.is_some() {
+            if self.tree.overlay.is_some() || self.host().only_says() {
                 return Ok(true);
             }
             let load = |image| self.host().load_module(&Module { name, image, parameters });

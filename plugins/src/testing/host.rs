@@ -30,6 +30,7 @@ pub struct FakeHost {
 struct State {
     hostname: String,
     lives_here: bool,
+    only_says: bool,
     commands: Vec<String>,
     answers: Vec<(String, Output)>,
     refusals: Vec<(String, fn() -> Error)>,
@@ -80,6 +81,12 @@ impl FakeHost {
     /// From now on this machine lives in whatever tree it is asked about.
     pub fn live_here(&self) {
         self.state().lives_here = true;
+    }
+
+    /// From now on this is a view of the machine that lives in whatever tree it is asked about.
+    pub fn be_a_view(&self) {
+        self.live_here();
+        self.state().only_says = true;
     }
 
     /// From now on standard output and standard error lead to the journal that listens at this socket.
@@ -458,6 +465,10 @@ impl Host for FakeHost {
 
     fn lives_in(&self, _root: &Path) -> bool {
         self.state().lives_here
+    }
+
+    fn only_says(&self) -> bool {
+        self.state().only_says
     }
 
     fn architecture(&self) -> &'static str {

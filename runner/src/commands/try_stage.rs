@@ -5,13 +5,13 @@ use super::{
     Machine, exit_status, plan_of, plan_of_defaults, print_json, pull, sources, status_of, wrong_usage,
 };
 use crate::command_line::{Network, Options, Try};
-use crate::report::{EffectReport, Report, Terminal};
+use crate::report::{EffectReport, Progress, Report, Terminal, Tree};
 use crate::sandbox::{self, Change, ChangeKind, Changes, Entry, Inside, Said, View, ViewHost};
 use crate::stage::Documents;
 use anyhow::{Context, Result, bail};
-use cosette_plugins::System;
 use cosette_plugins::effect::Diff;
-use cosette_plugins::system::{Kind, Live, Metadata, Mode};
+use cosette_plugins::system::{Live, Metadata, Mode, Owner};
+use cosette_plugins::{System, accounts};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -63,11 +63,14 @@ pub(super) fn try_stage(options: &Options, arguments: &Try) -> Result<u8> {
         };
         let nothing_is_valid = prepared.nothing_is_valid();
         options.print_excerpts(&prepared.findings, &prepared.texts);
-        let report = execute(options.progress(&prepared.stage, &sys), prepared, &sys, |_| Ok(()))?;
+        let terminal = (!options.json).then(|| options.terminal(Mode::Apply).only_steps());
+        let progress = Progress::new(&prepared.stage, options.detail(), terminal, None, None);
+        let report = execute(progress, prepared, &sys, |_| Ok(()))?;
         status = status.max(exit_status(&report, nothing_is_valid));
         tried.reports.push(report);
     }
     tried.said = host.take_said();
+    tried.not_run = host.take_not_run();
     tried.changes = view.changes(&|device, inode, found| sys.host().owner(device, inode, found))?;
     if options.json {
         print_json(&Shown::new(&tried, &view))?;
@@ -78,7 +81,9 @@ pub(super) fn try_stage(options: &Options, arguments: &Try) -> Result<u8> {
             (None, true) => "machine",
             (None, false) => "tree",
         };
-        let _ = print(&mut options.terminal(Mode::Apply), &tried, &view, what);
+        let name_of = |owner| name_of(&sys, owner);
+        let tree = Tree::new(&tried.changes.files, &name_of, options.verbose);
+        let _ = print(&mut options.terminal(Mode::Apply), &tried, &tree, &view, what);
     }
     if arguments.shell {
         view.shell()?;
@@ -114,52 +119,92 @@ fn empty_directory(directory: &Path) -> Result<System> {
 struct Tried {
     reports: Vec<Report>,
     said: Vec<Said>,
+    not_run: Vec<String>,
     changes: Changes,
+}
+
+impl Tried {
+    /// What a view cannot have and was only said, each once: `set kernel parameter /proc/sys/vm/swappiness`.
+    fn pretended(&self) -> Vec<String> {
+        let effects = self.reports.iter().flat_map(|report| &report.steps).flat_map(|step| &step.effects);
+        let is_told =
+            |effect: &&EffectReport| effect.changed && effect.is_beyond_files() && effect.target != RELOAD;
+        let line = |effect: &EffectReport| match effect.action.as_str() {
+            // What systemd is asked for says what is done.
+            "systemd" => effect.target.clone(),
+            action => format!("{} {}{}", action.replace('-', " "), effect.target, value(effect)),
+        };
+        let mut told = Vec::new();
+        for line in effects.filter(is_told).map(line).chain(self.not_run.iter().cloned()) {
+            if !told.contains(&line) {
+                told.push(line);
+            }
+        }
+        told
+    }
 }
 
 /// What follows from every change of a unit.
 const RELOAD: &str = "daemon-reload";
 
 /// `what` was tried on: `machine`, `tree` or `image`.
-fn print(terminal: &mut Terminal<impl Write>, tried: &Tried, view: &View, what: &str) -> io::Result<()> {
-    let effects = tried.reports.iter().flat_map(|report| &report.steps).flat_map(|step| &step.effects);
-    let is_told =
-        |effect: &&EffectReport| effect.changed && effect.is_beyond_files() && effect.target != RELOAD;
-    let pretended = || effects.clone().filter(is_told);
+fn print(
+    terminal: &mut Terminal<impl Write>,
+    tried: &Tried,
+    tree: &Tree,
+    view: &View,
+    what: &str,
+) -> io::Result<()> {
     let changes = &tried.changes;
     if !tried.said.is_empty() {
-        terminal.line("")?;
-        terminal.line("what programs printed:")?;
+        terminal.line("\nwhat programs printed:")?;
     }
     for said in &tried.said {
         terminal.said(&said.label, &said.text)?;
     }
-    terminal.line("")?;
-    if changes.files.is_empty() && changes.hostname.is_none() && pretended().next().is_none() {
-        terminal.line(&format!("nothing would change on this {what}"))?;
+    let pretended = tried.pretended();
+    if changes.files.is_empty() && changes.hostname.is_none() && pretended.is_empty() {
+        terminal.line(&format!("\nnothing would change on this {what}"))?;
     } else {
-        terminal.line(&format!("what would change on this {what}:"))?;
+        terminal.line(&format!("\nwhat would change on this {what}:"))?;
     }
     if let Some((before, after)) = &changes.hostname {
-        terminal.change("host name", &format!("{before} -> {after}"), None)?;
+        terminal.change("host name", &format!("{before} -> {after}"))?;
     }
-    for effect in pretended() {
-        terminal.change("would", &format!("{} {}", effect.action, effect.target), None)?;
+    for effect in &pretended {
+        terminal.change("would", effect)?;
     }
     for user in users(changes) {
-        terminal.change("user", &user, None)?;
+        terminal.change("user", &user)?;
     }
     for unit in units(changes) {
-        terminal.change("unit", &unit, None)?;
+        terminal.change("unit", &unit)?;
     }
-    for change in &changes.files {
-        let target = format!("{}{}", change.path.display(), attributes(change));
-        terminal.change(change.kind.as_str(), &target, change.diff.as_ref())?;
+    if !changes.files.is_empty() {
+        terminal.change("files", &tree.numbers())?;
+        tree.print(terminal)?;
     }
     for note in view.notes() {
         terminal.line(&format!("note: {note}"))?;
     }
     terminal.line(&format!("the {what} itself is as it was"))
+}
+
+/// The value of a parameter of the kernel before and after: `: 60 -> 10`.
+fn value(effect: &EffectReport) -> String {
+    let Some(Diff::Text { before, after }) = &effect.diff else { return String::new() };
+    match before {
+        Some(before) => format!(": {} -> {}", before.trim_end(), after.trim_end()),
+        None => format!(": {}", after.trim_end()),
+    }
+}
+
+/// An owner as the accounts of the tree call it: by numbers, if they do not.
+fn name_of(sys: &System, owner: Owner) -> String {
+    let user = accounts::user_by_id(sys, owner.uid).ok().flatten();
+    let group = accounts::group_by_id(sys, owner.gid).ok().flatten();
+    let user = user.map_or_else(|| owner.uid.to_string(), |user| user.name);
+    format!("{user}:{}", group.map_or_else(|| owner.gid.to_string(), |group| group.name))
 }
 
 /// The users that came and went: `admin added`.
@@ -181,7 +226,8 @@ fn units(changes: &Changes) -> Vec<String> {
     let of = |change: &Change| {
         let below = change.path.strip_prefix("/etc/systemd/system").ok()?;
         let unit = below.file_name()?.to_str()?;
-        let target = below.parent()?.to_str()?.strip_suffix(".wants");
+        let directory = below.parent()?.to_str()?;
+        let target = directory.strip_suffix(".wants").or_else(|| directory.strip_suffix(".requires"));
         let masked = matches!(&change.diff, Some(Diff::Text { after, .. }) if after == "/dev/null");
         match (target, change.kind) {
             (Some(target), ChangeKind::Created) => Some(format!("{unit} enabled, by {target}")),
@@ -193,24 +239,6 @@ fn units(changes: &Changes) -> Vec<String> {
     changes.files.iter().filter_map(of).collect()
 }
 
-/// What is remarkable about mode and owner: all of it when something is new, else what is different.
-fn attributes(change: &Change) -> String {
-    let mode = |found: &Metadata| match found.kind {
-        Kind::Symlink => found.kind.to_string(),
-        _ => format!("{:04o}", found.mode),
-    };
-    let owner = |found: &Metadata| format!("{}:{}", found.owner.uid, found.owner.gid);
-    match (&change.before, &change.after) {
-        (None, Some(after)) => format!("  {} {}", mode(after), owner(after)),
-        (Some(before), Some(after)) => [(mode(before), mode(after)), (owner(before), owner(after))]
-            .into_iter()
-            .filter(|(before, after)| before != after)
-            .map(|(before, after)| format!("  {before} -> {after}"))
-            .collect(),
-        _ => String::new(),
-    }
-}
-
 /// What came of it, as JSON: the report of the stage and what changed; of several stages, the reports.
 #[derive(Serialize)]
 struct Shown<'a> {
@@ -220,6 +248,8 @@ struct Shown<'a> {
     stages: Option<&'a [Report]>,
     /// Host name before and after, if it was changed.
     hostname: Option<&'a (String, String)>,
+    /// What a view cannot have and was only said.
+    would: Vec<String>,
     users: Vec<String>,
     units: Vec<String>,
     changes: Vec<ShownChange>,
@@ -258,6 +288,7 @@ impl<'a> Shown<'a> {
             report,
             stages,
             hostname: tried.changes.hostname.as_ref(),
+            would: tried.pretended(),
             users: users(&tried.changes),
             units: units(&tried.changes),
             changes: files.collect(),

@@ -13,12 +13,14 @@ mod snippet;
 pub mod store;
 mod terminal;
 pub mod transfer;
+mod tree;
 
 pub use keeping::keep;
 pub use progress::{Progress, STAGE_ENDED, STEP_ENDED};
 pub use snippet::{Texts, excerpt, plain};
 pub use terminal::{Terminal, plural};
 pub use transfer::{Transfer, size};
+pub use tree::{NameOf, Tree};
 
 use crate::planner::Planned;
 use cosette_plugins::effect::Before;
@@ -169,7 +171,10 @@ impl EffectReport {
             Action::LoadModule,
             Action::Systemd,
             Action::Partition,
+            Action::MakeFileSystem,
+            Action::GrowPartition,
             Action::GrowFileSystem,
+            Action::Send,
         ];
         beyond.iter().any(|action| self.action == action.as_str())
     }

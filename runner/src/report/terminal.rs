@@ -17,20 +17,32 @@ pub struct Terminal<W> {
     detail: u8,
     /// Whether all this would happen, and does not.
     planned: bool,
+    /// Whether what a step changed is shown elsewhere.
+    only_steps: bool,
 }
 
 const FAILED: Style = AnsiColor::Red.on_default().bold();
 const APPLIED: Style = AnsiColor::Green.on_default();
+const REMOVED: Style = AnsiColor::Red.on_default();
 const QUIET: Style = Style::new().dimmed();
 const WARNED: Style = AnsiColor::Yellow.on_default();
 
+/// What stands before each line of a difference below something.
+const INDENT: &str = "            ";
+
 /// Of something long that nobody has asked for, so many lines are shown.
-const FEW_LINES: usize = 16;
+pub(super) const FEW_LINES: usize = 16;
 
 impl<W: Write> Terminal<W> {
     /// Writes to `out`, in colour or not. In plan mode everything is said of what would happen.
     pub fn new(out: W, colour: bool, detail: u8, mode: Mode) -> Self {
-        Self { out, colour, detail, planned: mode == Mode::Plan }
+        Self { out, colour, detail, planned: mode == Mode::Plan, only_steps: false }
+    }
+
+    /// Leaves out what steps changed, if not all is asked for: it is shown elsewhere.
+    pub fn only_steps(mut self) -> Self {
+        self.only_steps = self.detail < 2;
+        self
     }
 
     /// A line as it is.
@@ -38,22 +50,21 @@ impl<W: Write> Terminal<W> {
         writeln!(self.out, "{line}")
     }
 
-    /// A change of the machine, with its difference below it: the first lines, if not all is asked for.
-    pub fn change(&mut self, kind: &str, target: &str, diff: Option<&Diff>) -> io::Result<()> {
+    /// A change of the machine.
+    pub fn change(&mut self, kind: &str, target: &str) -> io::Result<()> {
         let kind = self.paint(APPLIED, &format!("{kind:<9}"));
-        writeln!(self.out, "{kind} {target}")?;
-        diff.map_or(Ok(()), |diff| self.some_of(diff, self.most()))
+        writeln!(self.out, "{kind} {}", printable(target))
     }
 
     /// What a program printed.
     pub fn said(&mut self, label: &str, text: &str) -> io::Result<()> {
-        self.change("said", label, None)?;
+        self.change("said", label)?;
         let most = self.most();
         let lines: Vec<&str> = text.lines().collect();
         for line in lines.iter().take(most) {
             writeln!(self.out, "            {}", printable(line))?;
         }
-        self.more(lines.len(), most)
+        self.more(INDENT, lines.len(), most)
     }
 
     /// One step, with what it changed and what went wrong.
@@ -121,7 +132,7 @@ impl<W: Write> Terminal<W> {
 
     fn effects(&mut self, effects: &[EffectReport]) -> io::Result<()> {
         for effect in effects {
-            if self.detail > 1 || self.detail == 1 && effect.changed {
+            if self.detail > 1 || self.detail == 1 && effect.changed && !self.only_steps {
                 self.effect(effect)?;
             }
         }
@@ -187,47 +198,54 @@ impl<W: Write> Terminal<W> {
 
     /// A difference, as a unified diff.
     pub fn diff(&mut self, diff: &Diff) -> io::Result<()> {
-        self.some_of(diff, usize::MAX)
-    }
-
-    fn some_of(&mut self, diff: &Diff, most: usize) -> io::Result<()> {
         match diff {
-            Diff::Hidden(reason) => writeln!(self.out, "            (not shown: {reason})"),
-            Diff::Attributes(change) => writeln!(self.out, "            {change}"),
+            Diff::Hidden(reason) => writeln!(self.out, "{INDENT}(not shown: {reason})"),
+            Diff::Attributes(change) => writeln!(self.out, "{INDENT}{change}"),
             Diff::Text { before, after } => {
-                self.lines(&unified(before.as_deref().unwrap_or_default(), after, 2), 0, most)
+                let text = unified(before.as_deref().unwrap_or_default(), after, 2);
+                self.lines(INDENT, &text, 0, usize::MAX)
             }
             // All of it, without the line that says which part it is.
             Diff::Table(tables) => {
                 let [before, after] = &**tables;
-                self.lines(&unified(before, after, before.len() as u32), 1, usize::MAX)
+                self.lines(INDENT, &unified(before, after, before.len() as u32), 1, usize::MAX)
             }
         }
     }
 
-    fn lines(&mut self, text: &str, first: usize, most: usize) -> io::Result<()> {
+    /// Lines of a difference, from the `first` on and so many at `most`, each behind an `indent`.
+    pub(super) fn lines(&mut self, indent: &str, text: &str, first: usize, most: usize) -> io::Result<()> {
         let lines: Vec<&str> = text.lines().skip(first).collect();
         for line in lines.iter().take(most) {
             let style = match line.as_bytes().first() {
                 Some(b'+') => APPLIED,
-                Some(b'-') => AnsiColor::Red.on_default(),
+                Some(b'-') => REMOVED,
                 _ => QUIET,
             };
             let line = self.paint(style, &printable(line));
-            writeln!(self.out, "            {line}")?;
+            let indent = if indent == INDENT { indent.to_owned() } else { self.paint(QUIET, indent) };
+            writeln!(self.out, "{indent}{line}")?;
         }
-        self.more(lines.len(), most)
+        self.more(indent, lines.len(), most)
+    }
+
+    /// A line of a tree: what stands before it, the mark of what happened, and what it is.
+    pub(super) fn branch(&mut self, bars: &str, mark: Option<char>, what: &str) -> io::Result<()> {
+        let bars = self.paint(QUIET, bars);
+        let style = if mark == Some('-') { REMOVED } else { APPLIED };
+        let mark = mark.map_or_else(String::new, |mark| self.paint(style, &mark.to_string()) + " ");
+        writeln!(self.out, "{bars}{mark}{}", printable(what))
     }
 
     /// How many lines of something long are shown.
-    fn most(&self) -> usize {
+    pub(super) fn most(&self) -> usize {
         if self.detail > 1 { usize::MAX } else { FEW_LINES }
     }
 
-    fn more(&mut self, lines: usize, most: usize) -> io::Result<()> {
+    fn more(&mut self, indent: &str, lines: usize, most: usize) -> io::Result<()> {
         match lines.saturating_sub(most) {
             0 => Ok(()),
-            more => writeln!(self.out, "            ({}: -v shows all)", plural(more, "more line")),
+            more => writeln!(self.out, "{indent}({}: -v shows all)", plural(more, "more line")),
         }
     }
 
@@ -237,7 +255,7 @@ impl<W: Write> Terminal<W> {
 }
 
 /// A unified diff with so many lines of context.
-fn unified(before: &str, after: &str, context: u32) -> String {
+pub(super) fn unified(before: &str, after: &str, context: u32) -> String {
     let input = InternedInput::new(before, after);
     let mut diff = LineDiff::compute(Algorithm::Histogram, &input);
     diff.postprocess_lines(&input);

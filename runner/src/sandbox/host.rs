@@ -28,7 +28,11 @@ pub struct ViewHost<H> {
     given: Mutex<HashMap<(u64, u64), Owner>>,
     parameters: Mutex<HashMap<PathBuf, String>>,
     said: Mutex<Vec<Said>>,
+    not_run: Mutex<Vec<String>>,
 }
+
+/// Programs by which plugins act on a machine and its disks. What is in a script of a document is its own affair.
+const OF_THE_MACHINE: [&str; 3] = ["mount", "swapon", "shutdown"];
 
 /// What a program printed.
 #[derive(Debug)]
@@ -48,12 +52,18 @@ impl<H: Host> ViewHost<H> {
             given: Mutex::default(),
             parameters: Mutex::default(),
             said: Mutex::default(),
+            not_run: Mutex::default(),
         }
     }
 
     /// What programs have printed since this was asked for, those that printed something.
     pub fn take_said(&self) -> Vec<Said> {
         std::mem::take(&mut lock(&self.said))
+    }
+
+    /// The programs that were not run, because they act on the machine, since this was asked for.
+    pub fn take_not_run(&self) -> Vec<String> {
+        std::mem::take(&mut lock(&self.not_run))
     }
 }
 
@@ -93,7 +103,12 @@ impl<H: Host> Host for ViewHost<H> {
     }
 
     fn run(&self, root: &Path, command: &Command) -> Result<Output> {
-        let output = self.host.run(root, command)?;
+        if command.argv().next().is_some_and(|program| OF_THE_MACHINE.iter().any(|name| program == name)) {
+            lock(&self.not_run).push(command.label().to_owned());
+            return Ok(Output { status: 0, stdout: Vec::new(), tail: Vec::new() });
+        }
+        // systemctl(1) then makes links, and passes over what it would ask the manager for.
+        let output = self.host.run(root, &command.clone().variable("SYSTEMD_OFFLINE", "1"))?;
         let text = String::from_utf8_lossy(&output.tail).into_owned();
         if !text.is_empty() {
             lock(&self.said).push(Said { label: command.label().to_owned(), text });

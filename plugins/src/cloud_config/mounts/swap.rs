@@ -1,10 +1,10 @@
 //! A swap file: how large it is, and how it is made so that it is never there by half.
 
 use super::Swap;
-use crate::System;
 use crate::disk::devices::Mount;
 use crate::path::AbsolutePath;
 use crate::program::{answer, remedy, run};
+use crate::{Action, System};
 use anyhow::{Context as _, Result, bail};
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, excerpt};
@@ -85,6 +85,11 @@ pub(super) fn make(sys: &System, swap: &Swap) -> Result<Option<String>> {
     }
     // Whether it is really one is found out when it is used.
     if !sys.host().lives_in(sys.root()) || sys.symlink_metadata(path)?.is_some_and(|found| found.size > 0) {
+        return Ok(Some(path.to_owned()));
+    }
+    // A view is in memory, and has no room for it.
+    if sys.host().only_says() {
+        sys.done(Action::MakeFileSystem, path.to_owned(), true);
         return Ok(Some(path.to_owned()));
     }
     let directory = Path::new(path).parent().unwrap_or(Path::new("/"));
