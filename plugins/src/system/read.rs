@@ -6,7 +6,7 @@ use super::tree::read_all;
 use super::{Kind, Metadata, System};
 use anyhow::{Context as _, Result, bail};
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, ResolveFlag, readlinkat};
+use nix::fcntl::{OFlag, PosixFadviseAdvice, ResolveFlag, posix_fadvise, readlinkat};
 use nix::sys::stat::fstat;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
@@ -73,6 +73,14 @@ impl System {
             }
         };
         open().with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Has the kernel read a file of the disk that will be wanted soon, while this process goes on. It is advice: nothing is
+    /// said of a file that is not there.
+    pub fn read_ahead(&self, path: impl AsRef<Path>) {
+        if let Ok(Some(file)) = self.open_file(path.as_ref()) {
+            let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+        }
     }
 
     fn try_read(&self, path: &Path) -> Result<Option<Vec<u8>>> {

@@ -22,6 +22,8 @@ struct Blame<'a> {
     programs_ms: f64,
     /// How long cosette itself had a processor: in the rest of its time it waited.
     processor_ms: f64,
+    /// How much of that went by before the program began: its service manager prepared it, and the kernel started it.
+    start_ms: f64,
     /// The slowest first.
     steps: Vec<Share<'a>>,
     /// Whole stages, the slowest first.
@@ -106,6 +108,7 @@ impl<'a> Blame<'a> {
             duration_ms: milliseconds_in_all(reports, |report| report.duration_ms),
             programs_ms: milliseconds_in_all(reports, |report| report.programs_ms),
             processor_ms: milliseconds_in_all(reports, |report| report.processor_ms),
+            start_ms: milliseconds_in_all(reports, |report| report.start_ms),
             steps,
             stages,
         }
@@ -139,10 +142,11 @@ impl<'a> Blame<'a> {
         }
         writeln!(out)?;
         let (all, programs) = (self.duration_ms, self.programs_ms);
-        let (own, processor) = (all - programs, self.processor_ms);
+        let (own, processor, start) = (all - programs, self.processor_ms, self.start_ms);
         writeln!(
             out,
-            "{all:.1} ms in all: {programs:.1} ms in programs, {own:.1} ms in cosette, which had a processor for {processor:.1} ms"
+            "{all:.1} ms in all: {programs:.1} ms in programs, {own:.1} ms in cosette, which had a processor for \
+             {processor:.1} ms, {start:.1} ms of that before it began"
         )
     }
 }
@@ -165,7 +169,7 @@ mod tests {
         let summary = json!({"steps": 2, "applied": 2, "skipped": 0, "failed": 0, "changed": 0});
         let report = json!({"stage": "boot", "result": "applied", "started": "2026-01-01T00:00:00Z",
             "uptime_ms": 2310.0,
-            "duration_ms": 12.5, "programs_ms": 8.0, "processor_ms": 2.5, "summary": summary, "diagnostics": [],
+            "duration_ms": 12.5, "programs_ms": 8.0, "processor_ms": 2.5, "start_ms": 0.8, "summary": summary, "diagnostics": [],
             "steps": [step("quick", 3, 0.5, 0.0), step("slow", 9, 10.0, 8.0)]});
         vec![serde_json::from_value(report).unwrap()]
     }
@@ -184,7 +188,7 @@ boot -1
         ms   programs  whole stages
       12.5        8.0  boot              begun 2.31 s after the kernel
 
-12.5 ms in all: 8.0 ms in programs, 4.5 ms in cosette, which had a processor for 2.5 ms
+12.5 ms in all: 8.0 ms in programs, 4.5 ms in cosette, which had a processor for 2.5 ms, 0.8 ms of that before it began
 ";
         assert_eq!(String::from_utf8(text).unwrap(), &expected[1..]);
     }

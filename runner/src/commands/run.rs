@@ -2,6 +2,7 @@
 
 use super::{Machine, exit_status, plan_of, plan_of_defaults, print_json, sources, wrong_usage};
 use crate::command_line::{Apply, Options, Run};
+use crate::init::BINARY;
 use crate::report::{Begun, Progress, Report, keep, store};
 use crate::stage::{Documents, Prepared};
 use anyhow::Result;
@@ -20,6 +21,10 @@ pub(super) fn run(options: &Options, arguments: &Run) -> Result<u8> {
         system::enter(root)?;
     }
     let sys = options.system(Mode::Apply)?;
+    if arguments.inside.is_some() {
+        // The next stage is run by the program of that root, from a disk that nobody has read it from yet.
+        sys.read_ahead(BINARY);
+    }
     let prepared = plan_of_defaults(options, &arguments.stage, &also, &sys).since(begun);
     let nothing_is_valid = prepared.nothing_is_valid();
     let mut progress = options.progress(&prepared.stage, &sys);

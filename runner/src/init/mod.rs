@@ -8,7 +8,7 @@ mod kernels;
 mod names;
 mod parts;
 
-pub use parts::Part;
+pub use parts::{BINARY, Part};
 
 use crate::report::{EffectReport, Outcome};
 use anyhow::{Result, bail};

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Where the binary belongs: the units start it there.
-pub(super) const BINARY: &str = "/usr/bin/cosette";
+pub const BINARY: &str = "/usr/bin/cosette";
 
 /// Where the default documents are written to.
 const OEM: &str = "/system/oem";

@@ -56,6 +56,10 @@ pub struct Report {
     /// or for a processor.
     #[serde(default)]
     pub processor_ms: f64,
+    /// How much of that the process took before the program began: what a service manager does in it to prepare it, and
+    /// what the kernel does to execute the program.
+    #[serde(default)]
+    pub start_ms: f64,
     /// The numbers.
     pub summary: Summary,
     /// What was found in the documents: everything but the errors of steps, which stand there.
@@ -305,19 +309,20 @@ impl Outcome {
 pub struct Begun {
     at: Instant,
     processor: Duration,
+    start: Duration,
 }
 
 impl Begun {
     /// It begins now.
     pub fn now() -> Self {
-        Self { at: Instant::now(), processor: processor_time() }
+        Self { at: Instant::now(), processor: processor_time(), start: Duration::ZERO }
     }
 
     /// It began with this process, which was started for it and has just read its arguments: what it took to come here
     /// counts as well.
     pub fn with_process() -> Self {
-        let now = Instant::now();
-        Self { at: now.checked_sub(processor_time()).unwrap_or(now), processor: Duration::ZERO }
+        let (now, start) = (Instant::now(), processor_time());
+        Self { at: now.checked_sub(start).unwrap_or(now), processor: Duration::ZERO, start }
     }
 }
 
@@ -340,6 +345,7 @@ impl Report {
             duration_ms: 0.0,
             programs_ms: 0.0,
             processor_ms: 0.0,
+            start_ms: 0.0,
             summary: Summary::default(),
             diagnostics: diagnostics.iter().map(Finding::from).collect(),
             steps: Vec::new(),
@@ -351,6 +357,7 @@ impl Report {
         self.duration_ms = milliseconds(begun.at.elapsed());
         self.programs_ms = milliseconds(programs);
         self.processor_ms = milliseconds(processor_time().saturating_sub(begun.processor));
+        self.start_ms = milliseconds(begun.start);
     }
 
     /// Adds findings that belong to no step.

@@ -115,14 +115,24 @@ impl fmt::Display for Kind {
     }
 }
 
+/// Most magics lie within so many bytes: they are read at once.
+const HEAD: u64 = 68 << 10;
+
 /// The part of a disk that is looked at.
 struct Area<'a> {
     disk: &'a dyn ReadAt,
     start: u64,
     length: u64,
+    head: Vec<u8>,
 }
 
-impl Area<'_> {
+impl<'a> Area<'a> {
+    fn new(disk: &'a dyn ReadAt, start: u64, length: u64) -> Result<Self> {
+        let mut area = Self { disk, start, length, head: Vec::new() };
+        area.head = area.read(0, length.min(HEAD) as usize)?.unwrap_or_default();
+        Ok(area)
+    }
+
     /// So many bytes from a place on; nothing if they are not all there.
     fn read(&self, at: u64, bytes: usize) -> Result<Option<Vec<u8>>> {
         let (Some(end), Some(from)) = (at.checked_add(bytes as u64), self.start.checked_add(at)) else {
@@ -130,6 +140,9 @@ impl Area<'_> {
         };
         if end > self.length {
             return Ok(None);
+        }
+        if let Some(known) = self.head.get(at as usize..end as usize) {
+            return Ok(Some(known.to_vec()));
         }
         let mut buffer = vec![0; bytes];
         self.disk.read_exact_at(&mut buffer, from)?;
@@ -148,7 +161,7 @@ type Probe = fn(&Area<'_>) -> Result<Option<Superblock>>;
 /// Looks what lies in a part of a disk, by its first byte and its length. It is an error if there are the signs
 /// of several things, as after `mkfs` without `wipefs`.
 pub(crate) fn probe(disk: &dyn ReadAt, start: u64, length: u64) -> Result<Option<Superblock>> {
-    let area = Area { disk, start, length };
+    let area = Area::new(disk, start, length)?;
     // What is a member of something shows what it is a member of, too.
     for probe in members::PROBES {
         if let Some(member) = probe(&area)? {
