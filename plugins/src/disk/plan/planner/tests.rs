@@ -1,4 +1,5 @@
 use super::*;
+use crate::disk::types;
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;
