@@ -302,6 +302,61 @@ mod tests {
     }
 
     #[test]
+    fn boots_are_alike_when_the_same_steps_did_the_same_on_whatever_lines() {
+        let boot = |offset: i64, line: u32, name: &str, changed: bool| {
+            let place = Place { id: None, offset, started: None };
+            let step = json!({"name": name, "document": "/oem/a.yaml", "line": line, "stage": "boot",
+                "outcome": "applied", "reason": null, "duration_ms": 0.0, "programs_ms": 0.0, "errors": [],
+                "effects": [{"plugin": "files", "action": "write", "target": "/a", "changed": changed}]});
+            let summary = json!({"steps": 1, "applied": 1, "skipped": 0, "failed": 0, "changed": 1});
+            let report = json!({"stage": "boot", "result": "applied", "started": "", "duration_ms": 0.0,
+                "programs_ms": 0.0, "summary": summary, "diagnostics": [], "steps": [step]});
+            Boot { place, reports: vec![serde_json::from_value(report).unwrap()], errors: Vec::new() }
+        };
+        let boots = || {
+            vec![
+                boot(-1, 3, "x", true),
+                boot(-2, 9, "x", true),
+                boot(-3, 9, "x", false),
+                boot(-4, 9, "y", false),
+                boot(-5, 9, "x", true),
+            ]
+        };
+        let ranges = |subject: &str| -> Vec<(i64, i64, usize)> {
+            let subject = Subject::Path(subject.to_owned());
+            let boots = in_boots(&subject, boots(), &Documents::default());
+            let together = together(&boots);
+            together.iter().map(|same| (same.from.offset, same.to.offset, same.steps.len())).collect()
+        };
+        assert_eq!(ranges("/a"), [(-2, -1, 1), (-3, -3, 1), (-4, -4, 1), (-5, -5, 1)]);
+        assert_eq!(ranges("/b"), [(-5, -1, 0)]);
+    }
+
+    #[test]
+    fn a_step_is_there_wherever_it_stands_in_its_document() {
+        let documents = Documents::of_text(
+            "stages:\n  boot.after:\n  - name: x\n    commands: [y]\n",
+            &Origin::new("/oem/a.yaml"),
+        );
+        let there = |document: &str, stage: &str, name: Option<&str>| {
+            let touch = Touch {
+                stage: stage.to_owned(),
+                document: document.to_owned(),
+                line: 99,
+                name: name.map(str::to_owned),
+                outcome: None,
+                reason: None,
+                started: None,
+                effects: Vec::new(),
+            };
+            is_there(&touch, &documents)
+        };
+        assert!(there("/oem/a.yaml", "boot.after", Some("x")));
+        assert!(!there("/oem/a.yaml", "boot", Some("x")) && !there("/oem/b.yaml", "boot.after", Some("x")));
+        assert!(!there("/oem/a.yaml", "boot.after", Some("y")) && !there("/oem/a.yaml", "boot.after", None));
+    }
+
+    #[test]
     fn effects_are_known_by_their_targets() {
         let is_of = |words: &[&str], action: &str, target: &str| {
             subject(words).unwrap().is_of(&effect(action, target))

@@ -88,6 +88,9 @@ boot 6; machine -q run fs >/dev/null || :
 rm oem/d.yaml
 boot 7; machine -q run fs >/dev/null; machine -q run boot >/dev/null
 machine status --list-boots; echo
+mkdir -p etc/systemd/system/sysinit.target.wants
+for stage in fs boot network; do ln -s x etc/systemd/system/sysinit.target.wants/cos-setup-$stage.service; done
+machine status -q -b -2 || echo "ended with $?"
 machine status -b -1 || echo "ended with $?"; echo
 machine blame -b -1 | head -n 2; echo
 machine explain /etc/greeting; echo
@@ -107,10 +110,16 @@ machine explain /etc/none || echo "ended with $?"
         + &listed(-1, 6, "fs", "fs")
         + &listed(0, 7, "boot", "-")
         + "
+boot -2 (…)
+fs: 1 applied, 0 skipped, 0 failed; 1 change in … ms, begun …, … s after the kernel
+boot: 1 applied, 0 skipped, 0 failed; 1 change in … ms, begun …, … s after the kernel
+network: not ended in that boot
+ended with 1
 boot -1 (…)
 failed Broken /oem/d.yaml:3
 error: /oem/d.yaml:4:20: cannot write /etc: a directory stands there, which is not replaced: remove it first
 fs: 1 applied, 0 skipped, 1 failed; 1 change in … ms, begun …, … s after the kernel
+boot, network: not ended in that boot
 ended with 1
 
 boot -1 (…)

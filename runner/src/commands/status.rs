@@ -26,7 +26,7 @@ struct Status<'a> {
     reports: &'a [Report],
     /// The operation on the systems of this machine that runs now.
     running: Option<&'a Running>,
-    /// The stages that were waited for and have not ended.
+    /// The stages that have not ended, if they were waited for, or if the boot is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     missing: Option<&'a [&'static str]>,
 }
@@ -37,17 +37,21 @@ pub(super) fn status(options: &Options, arguments: &command_line::Status) -> Res
     if arguments.list_boots {
         return list(options, &sys);
     }
-    let missing = match arguments.wait {
+    let mut missing = match arguments.wait {
         true => Some(wait(&sys, arguments.timeout.unwrap_or(TIMEOUT))?),
         false => None,
     };
     let boot = find(arguments.boot.as_ref(), &sys)?;
     warn(&boot.errors);
     let reports = &boot.reports;
+    let is_over = boot.place.offset != 0;
+    if is_over && !reports.is_empty() {
+        missing = Some(expected::without_report(reports, &sys)?);
+    }
     let not_known = arguments.wait && !boot.errors.is_empty();
     let all_ended = missing.as_ref().is_none_or(|missing| missing.is_empty());
     let failed = !all_ended || not_known || reports.iter().any(|report| report.failed());
-    let running = if boot.place.offset == 0 { Running::find(&sys)? } else { None };
+    let running = if is_over { None } else { Running::find(&sys)? };
     if options.json {
         let (running, missing) = (running.as_ref(), missing.as_deref());
         print_json(&Status { boot: &boot.place, reports, running, missing })?;
@@ -55,7 +59,7 @@ pub(super) fn status(options: &Options, arguments: &command_line::Status) -> Res
         let _ = writeln!(stdout(), "{}", boot.nothing());
     } else {
         let mut terminal = options.terminal(Mode::Apply);
-        if boot.place.offset != 0 {
+        if is_over {
             let _ = terminal.line(&boot.place.to_string());
         }
         for finding in reports.iter().flat_map(|report| &report.diagnostics) {
@@ -71,6 +75,9 @@ pub(super) fn status(options: &Options, arguments: &command_line::Status) -> Res
         }
         for report in reports {
             let _ = terminal.past(report);
+        }
+        if let Some(missing) = missing.filter(|missing| is_over && !missing.is_empty()) {
+            let _ = terminal.line(&format!("{}: not ended in that boot", missing.join(", ")));
         }
     }
     if let Some(running) = running.filter(|_| !options.json) {

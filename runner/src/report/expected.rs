@@ -1,5 +1,6 @@
 //! Which stages report in a boot: those whose units are enabled, and that are not those of the initramfs or of a timer.
 
+use super::Report;
 use super::store::DIRECTORY;
 use anyhow::Result;
 use cosette_plugins::System;
@@ -18,6 +19,13 @@ pub fn missing(sys: &System) -> Result<(Vec<&'static str>, bool)> {
         }
     }
     Ok((missing, !enabled.is_empty()))
+}
+
+/// The stages of which an earlier boot has no report, as far as their units are enabled today: they had not ended.
+pub fn without_report(reports: &[Report], sys: &System) -> Result<Vec<&'static str>> {
+    let mut missing = enabled(sys)?;
+    missing.retain(|stage| reports.iter().all(|report| report.stage != *stage));
+    Ok(missing)
 }
 
 fn enabled(sys: &System) -> Result<Vec<&'static str>> {
