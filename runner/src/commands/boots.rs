@@ -88,7 +88,7 @@ impl Boots<'_> {
             let (id, started) = (id.as_deref().unwrap_or("-"), started.as_deref().unwrap_or("-"));
             let last = stages.last().copied().unwrap_or("-");
             let failed = match result {
-                None if *hidden => "(not readable by you)".to_owned(),
+                None if *hidden => "(not readable)".to_owned(),
                 _ if failed.is_empty() => "-".to_owned(),
                 _ => failed.join(" "),
             };

@@ -7,7 +7,7 @@ use crate::report::boots::{self, Boot};
 use crate::report::{Outcome, Report, Terminal};
 use crate::source::{DEFAULT_DIRECTORIES, Place, defaults};
 use crate::stage::{Documents, OF_A_BOOT, Prepared};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cosette_plugins::System;
 use cosette_plugins::system::Mode;
 use serde::Serialize;
@@ -80,8 +80,12 @@ fn by_reports(
     documents: &Documents,
     sys: &System,
 ) -> Result<Explanation> {
-    let Boot { place, reports, errors } = boots::find(which, sys)?;
-    warn(&errors);
+    let boot = boots::find(which, sys)?;
+    warn(&boot.errors);
+    if boot.place.offset != 0 && boot.reports.is_empty() {
+        bail!(boot.nothing());
+    }
+    let Boot { place, reports, .. } = boot;
     if place.offset != 0 {
         let mut steps = touches(subject, &reports, documents);
         // What documents have that did not run then is of today.
@@ -149,10 +153,12 @@ impl Explanation {
         all: bool,
     ) -> io::Result<()> {
         let together = together(&self.earlier);
-        if self.earlier.iter().all(|boot| boot.steps.is_empty()) {
+        let now: Vec<&Touch> = self.steps.iter().filter(|touch| !touch.effects.is_empty()).collect();
+        // That it was never touched is said already.
+        let is_new = self.from == Origin::Reports && !now.is_empty();
+        if !is_new && self.earlier.iter().all(|boot| boot.steps.is_empty()) {
             return Ok(());
         }
-        let now: Vec<&Touch> = self.steps.iter().filter(|touch| !touch.effects.is_empty()).collect();
         let mut others = together.iter();
         if self.from == Origin::Reports
             && let Some(same) = together.first().filter(|same| same.is(&now))

@@ -48,7 +48,7 @@ pub(super) fn status(options: &Options, arguments: &command_line::Status) -> Res
     if is_over && !reports.is_empty() {
         missing = Some(expected::without_report(reports, &sys)?);
     }
-    let not_known = arguments.wait && !boot.errors.is_empty();
+    let not_known = arguments.wait && !boot.errors.is_empty() || is_over && reports.is_empty();
     let all_ended = missing.as_ref().is_none_or(|missing| missing.is_empty());
     let failed = !all_ended || not_known || reports.iter().any(|report| report.failed());
     let running = if is_over { None } else { Running::find(&sys)? };

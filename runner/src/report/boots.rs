@@ -246,11 +246,7 @@ impl Boot {
     /// What is said when none of its reports can be read.
     pub fn nothing(&self) -> String {
         let place = &self.place;
-        if place.offset == 0 {
-            store::NONE.to_owned()
-        } else {
-            format!("no report of {place} is readable by you")
-        }
+        if place.offset == 0 { store::NONE.to_owned() } else { format!("no report of {place} can be read") }
     }
 }
 

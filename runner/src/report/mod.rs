@@ -233,7 +233,8 @@ pub fn milliseconds_in_all(reports: &[Report], of: impl Fn(&Report) -> f64) -> f
 
 /// Three digits behind the point again, and no negative remainder of rounding.
 pub fn rounded(milliseconds: f64) -> f64 {
-    (milliseconds * 1e3).round().max(0.0) / 1e3
+    // The sum of nothing is -0.
+    (milliseconds * 1e3).round().max(0.0) / 1e3 + 0.0
 }
 
 /// How long the kernel has been running: the first of two numbers (proc_uptime(5)).
