@@ -68,8 +68,12 @@ fn the_sessions_of_the_book_are_real_ones() {
 #[test]
 fn every_link_leads_somewhere() {
     let mut wrong = Vec::new();
+    let site = repository().join("docs").canonicalize().unwrap();
     for page in pages() {
         let text = fs::read_to_string(repository().join(&page)).unwrap();
+        if text.split("{{").skip(1).any(|inside| inside.trim_start().starts_with('#')) {
+            wrong.push(format!("{}: mdBook would take `{{{{ #` for an order to itself", page.display()));
+        }
         for link in links(&text) {
             let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
             let target = match path {
@@ -78,6 +82,11 @@ fn every_link_leads_somewhere() {
             };
             if !target.exists() {
                 wrong.push(format!("{}: {link}", page.display()));
+            } else if page.starts_with("docs") && !target.canonicalize().unwrap().starts_with(&site) {
+                wrong.push(format!(
+                    "{}: {link} is not in the site: link to a page, or only name it",
+                    page.display()
+                ));
             } else if !anchor.is_empty() && !anchors(&fs::read_to_string(&target).unwrap()).contains(anchor) {
                 wrong.push(format!("{}: {link} has no such heading", page.display()));
             }
