@@ -397,6 +397,11 @@ impl Try {
         }
         if self.stage.is_empty() {
             let (stage, sources) = resolve(None, &self.arguments)?;
+            if [".yaml", ".yml", "/"].iter().any(|end| stage.ends_with(end)) {
+                return Err(format!(
+                    "`{stage}` is no stage: name one, -s STAGE {stage}, or try all, --boot {stage}"
+                ));
+            }
             return Ok((vec![stage], sources));
         }
         Ok((self.stage.iter().map(String::as_str).collect(), Some(&self.arguments)))

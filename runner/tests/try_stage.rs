@@ -135,6 +135,11 @@ fn a_whole_boot_is_tried_and_nothing_is_changed() {
     assert_eq!(before, scene.hash());
     assert_eq!(std::fs::read_to_string(scene.at("kept/etc/new")).unwrap(), "new");
     assert!(scene.at("kept/etc/.wh.old").exists() && !scene.at("kept/etc/os-release").exists());
+    let slip = scene.run(&["try", "oem.yaml"]);
+    assert!(
+        String::from_utf8_lossy(&slip.stderr)
+            .contains("`oem.yaml` is no stage: name one, -s STAGE oem.yaml, or")
+    );
     // What is there is not mixed with what comes.
     let again = scene.run(&arguments);
     assert!(String::from_utf8_lossy(&again.stderr).contains("kept is not empty: name a new directory"));
@@ -174,6 +179,9 @@ fn an_image_is_tried_without_a_trace() {
         said.contains("/bin/sh runs\n") && said.contains("files     + 1 new\n+ /etc/new  0644\n    +new\n"),
         "{said}"
     );
+    let gone = scene.run(&["try", "--image", "oci-layout:/nowhere", "-s", "boot", "oem.yaml"]);
+    let error = "error: cannot fetch oci-layout:/nowhere: there is no file index.json: look at the name; ";
+    assert!(String::from_utf8_lossy(&gone.stderr).starts_with(error), "{gone:?}");
     let mixed = scene.run(&["--root", "tree", "try", "--image", &image, "-s", "boot", "oem.yaml"]);
     assert_eq!(mixed.status.code(), Some(2));
 }

@@ -4,20 +4,45 @@
 use crate::system::Owner;
 use crate::{System, accounts};
 use anyhow::{Result, bail};
+use cosette_schema::yaml::Node;
+use cosette_schema::{Decode, Findings, Shape, excerpt};
+
+/// The number of a user or a group.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Number(u32);
+
+impl Decode for Number {
+    fn decode(node: &Node, findings: &mut Findings) -> Option<Self> {
+        match node.text() {
+            Some(name) if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') => {
+                findings
+                    .error(node.span, format!("expected a whole number, found `{}`", excerpt(name)))
+                    .help("names go into `owner_string: user:group`");
+                None
+            }
+            _ => u32::decode(node, findings).map(Self),
+        }
+    }
+
+    fn shape() -> Shape {
+        u32::shape()
+    }
+}
 
 /// The owner that `owner`, `group` and `owner_string` of a document ask for: names win over numbers, and of two
 /// numbers the one that is left out is 0, as in yip. Nothing when nobody is asked for.
 pub(crate) fn requested(
     sys: &System,
-    user: Option<u32>,
-    group: Option<u32>,
+    user: Option<Number>,
+    group: Option<Number>,
     names: Option<&str>,
 ) -> Result<Option<Owner>> {
     match (names, user, group) {
         (Some(names), _, _) => resolve(sys, names).map(Some),
         (None, None, None) => Ok(None),
         (None, user, group) => {
-            Ok(Some(Owner { uid: valid(user.unwrap_or(0))?, gid: valid(group.unwrap_or(0))? }))
+            let id = |number: Option<Number>| valid(number.map_or(0, |Number(id)| id));
+            Ok(Some(Owner { uid: id(user)?, gid: id(group)? }))
         }
     }
 }

@@ -27,7 +27,7 @@
 //! Differences from yip, which sets mode 0000 when none is given, also on a directory that exists, and gives a
 //! directory above a mode that may keep even its owner out.
 
-use crate::accounts::owner;
+use crate::accounts::owner::{self, Number};
 use crate::path::AbsolutePath;
 use crate::{Context, Plugin, System};
 use anyhow::Result;
@@ -47,9 +47,9 @@ record! {
         /// Its mode.
         permissions: Option<Permissions>,
         /// The number of the user that owns it.
-        owner: Option<u32>,
+        owner: Option<Number>,
         /// The number of its group.
-        group: Option<u32>,
+        group: Option<Number>,
         /// `user` or `user:group`, names of the root; wins over `owner` and `group`.
         owner_string: Option<String> as "owner_string" | "ownerstring",
     }

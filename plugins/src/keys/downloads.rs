@@ -45,7 +45,7 @@ mod checksum;
 mod transfer;
 mod version;
 
-use crate::accounts::owner;
+use crate::accounts::owner::{self, Number};
 use crate::path::AbsolutePath;
 use crate::system::http::{Request, name_of, proposed_name, shown};
 use crate::system::{File, Kind, Mode, Owner};
@@ -75,9 +75,9 @@ record! {
         /// Its mode.
         permissions: Option<Permissions>,
         /// The number of the user that owns it.
-        owner: Option<u32>,
+        owner: Option<Number>,
         /// The number of its group.
-        group: Option<u32>,
+        group: Option<Number>,
         /// `user` or `user:group`, names of the root; wins over `owner` and `group`.
         owner_string: Option<String> as "owner_string" | "ownerstring",
     }

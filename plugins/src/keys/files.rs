@@ -54,7 +54,7 @@
 pub(crate) mod append;
 pub(crate) mod encoding;
 
-use crate::accounts::owner;
+use crate::accounts::owner::{self, Number};
 use crate::path::AbsolutePath;
 use crate::system::File;
 use crate::{Context, Plugin, System, template};
@@ -86,9 +86,9 @@ record! {
         /// Its mode.
         permissions: Option<Permissions>,
         /// The number of the user that owns it.
-        owner: Option<u32>,
+        owner: Option<Number>,
         /// The number of its group.
-        group: Option<u32>,
+        group: Option<Number>,
         /// `user` or `user:group`, names of the root; wins over `owner` and `group`.
         owner_string: Option<String> as "owner_string" | "ownerstring",
         /// Whether the content is a template; true when it is left out.

@@ -8,7 +8,8 @@ use crate::report::{plural, size};
 use anyhow::{Error, Result};
 use cosette_plugins::System;
 use cosette_plugins::image::{
-    Failure, Platform, Policy, Progress, Request, Resolved, Source, Unpacked, Verified, resolve, unpack,
+    Failure, Platform, Policy, Progress, Reason, Request, Resolved, Source, Unpacked, Verified, resolve,
+    unpack,
 };
 use cosette_plugins::system::{Live, Mode};
 use serde_json::{Value, json};
@@ -85,8 +86,31 @@ fn pull_into(options: &Options, sys: &System, request: &Request, directory: &Pat
 pub(super) fn unpack_into(options: &Options, image: &str, directory: &Path) -> Result<()> {
     let request = Request { source: Source::parse(image)?, platform: None, insecure: None };
     let sys = System::new(Path::new("/"), Arc::new(Live), Mode::Apply)?;
-    fetch(options, &sys, &request, directory)?;
+    fetch(options, &sys, &request, directory).map_err(|failure| cannot_try(&request.source, failure))?;
     Ok(())
+}
+
+/// Why an image cannot be tried, without the place where it would be, which is nobody's business.
+fn cannot_try(source: &Source, failure: Failure) -> Error {
+    let from = match source {
+        Source::Registry(_) => " from its registry",
+        _ => "",
+    };
+    let remedy = match failure.reason {
+        Reason::Registry => {
+            ": look at the name, the network and the login (`podman login`); an image in a file is tried as oci-archive:FILE"
+        }
+        Reason::Source => ": look at the name; a tree of files is tried with --root DIRECTORY",
+        Reason::NoRoom => {
+            ": it is put into memory, and gets a quarter of that; `cosette pull` puts it into a directory, which is tried \
+             with --root DIRECTORY"
+        }
+        _ => "",
+    };
+    let error = Error::from(failure);
+    let causes: Vec<String> = error.chain().skip(1).map(ToString::to_string).collect();
+    let causes = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
+    anyhow::anyhow!("cannot fetch {source}{from}: {causes}{remedy}")
 }
 
 fn fetch(options: &Options, sys: &System, request: &Request, directory: &Path) -> Result<Unpacked, Failure> {

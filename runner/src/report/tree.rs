@@ -16,6 +16,9 @@ const MOST_LINES: usize = 200;
 /// Of a new directory with more below it than this, only the number is shown, if nobody has asked for all.
 const MOST_BELOW: usize = 40;
 
+/// Of a new file so many lines are shown, if nobody has asked for all.
+const MOST_OF_NEW: usize = 8;
+
 /// What calls an owner by its name.
 pub type NameOf<'a> = &'a dyn Fn(Owner) -> String;
 
@@ -33,6 +36,7 @@ pub struct Tree<'a> {
     /// Whether differences are shown, or only how long they are.
     shows_lines: bool,
     most_below: usize,
+    most_of_new: usize,
 }
 
 /// What stands before a line: that of the node itself, and that of what is below it.
@@ -59,8 +63,9 @@ impl<'a> Tree<'a> {
         }
         let texts = changes.iter().filter_map(lines_of);
         let lines: usize = texts.map(|text| text.lines().count().min(FEW_LINES)).sum();
-        let most_below = if all { usize::MAX } else { MOST_BELOW };
-        Self { root, name_of, numbers, shows_lines: all || lines <= MOST_LINES, most_below }
+        let (most_below, most_of_new) =
+            if all { (usize::MAX, usize::MAX) } else { (MOST_BELOW, MOST_OF_NEW) };
+        Self { root, name_of, numbers, shows_lines: all || lines <= MOST_LINES, most_below, most_of_new }
     }
 
     /// How many of which: `+ 2 new, ~ 1 changed`.
@@ -107,7 +112,10 @@ impl<'a> Tree<'a> {
         terminal.branch(&bars.first, mark(node.change), &format!("{name}{slash}{details}{more}"))?;
         if let Some(text) = node.change.and_then(lines_of).filter(|_| self.shows_lines) {
             let bar = if node.below.is_empty() { "  " } else { "│ " };
-            terminal.lines(&format!("{}{bar}  ", bars.rest), &text, 0, terminal.most())?;
+            // Of something new, whoever wrote it knows what it says.
+            let is_new = node.change.is_some_and(|change| change.kind == ChangeKind::Created);
+            let most = if is_new { terminal.most().min(self.most_of_new) } else { terminal.most() };
+            terminal.lines(&format!("{}{bar}  ", bars.rest), &text, 0, most)?;
         }
         if folded {
             return Ok(());
