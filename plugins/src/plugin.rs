@@ -22,7 +22,12 @@ pub trait Plugin: Decode + 'static {
     }
 
     /// The users that it is about. Pure, as `check` is.
-    fn accounts(&self) -> Vec<&str> {
+    fn accounts(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The units that it is about, with their suffixes. Pure, as `check` is.
+    fn units(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -41,7 +46,9 @@ pub trait Instance {
     /// [`Plugin::replaces`].
     fn replaces(&self) -> Vec<(&str, Span)>;
     /// [`Plugin::accounts`].
-    fn accounts(&self) -> Vec<&str>;
+    fn accounts(&self) -> Vec<String>;
+    /// [`Plugin::units`].
+    fn units(&self) -> Vec<String>;
     /// [`Plugin::apply`].
     fn apply(&self, cx: &Context, sys: &System) -> Result<()>;
 }
@@ -55,8 +62,12 @@ impl<P: Plugin> Instance for P {
         Plugin::replaces(self)
     }
 
-    fn accounts(&self) -> Vec<&str> {
+    fn accounts(&self) -> Vec<String> {
         Plugin::accounts(self)
+    }
+
+    fn units(&self) -> Vec<String> {
+        Plugin::units(self)
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

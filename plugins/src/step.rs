@@ -110,8 +110,13 @@ impl Step {
     }
 
     /// The users that it is about.
-    pub fn accounts(&self) -> impl Iterator<Item = &str> {
+    pub fn accounts(&self) -> impl Iterator<Item = String> {
         self.plugins.iter().flat_map(|(_, plugin)| plugin.accounts())
+    }
+
+    /// The units that it is about.
+    pub fn units(&self) -> impl Iterator<Item = String> {
+        self.plugins.iter().flat_map(|(_, plugin)| plugin.units())
     }
 
     /// Why it runs on no machine, and where that stands; nothing if it may run on one.

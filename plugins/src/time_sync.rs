@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result};
 /// Where the settings go: yip's file, so that no older one can stand behind it and win.
 pub const PATH: &str = "/etc/systemd/timesyncd.conf.d/10-yip.conf";
 
+/// The service that reads them.
+pub const UNIT: &str = "systemd-timesyncd.service";
+
 /// The keys of the section `[Time]`.
 pub const KEYS: [&str; 7] = [
     "NTP",
@@ -25,7 +28,7 @@ pub fn configure(sys: &System, settings: &[(&str, &str)]) -> Result<()> {
     let before = sys.read(PATH)?.unwrap_or_default();
     let changed = sys.write(File::new(PATH, with_settings(&before, settings)).mode(0o644))?;
     if changed && units::systemd_is_running(sys)? {
-        units::control_one(sys, Verb::TryRestart, "systemd-timesyncd.service")
+        units::control_one(sys, Verb::TryRestart, UNIT)
             .context("the settings are written, but count only when systemd-timesyncd starts again")?;
     }
     Ok(())

@@ -116,8 +116,11 @@ impl Subject {
     fn is_in(&self, step: &Step) -> bool {
         match self {
             Self::Path(path) => step.replaces().any(|(replaced, _)| replaced == path),
-            Self::User(name) => step.accounts().any(|account| account == name),
-            Self::Unit(unit) => step.replaces().any(|(replaced, _)| is_path_of_unit(replaced, unit)),
+            Self::User(name) => step.accounts().any(|account| account == *name),
+            Self::Unit(unit) => {
+                step.units().any(|named| named == *unit)
+                    || step.replaces().any(|(replaced, _)| is_path_of_unit(replaced, unit))
+            }
         }
     }
 }
@@ -132,12 +135,18 @@ impl std::fmt::Display for Subject {
     }
 }
 
-/// Its file, a link to it in `.wants`, or a drop-in.
+/// Its file or that of its template, a link to it in `.wants`, or a drop-in.
 fn is_path_of_unit(path: &str, unit: &str) -> bool {
     let path = Path::new(path);
-    let drop_ins = format!("{unit}.d");
-    path.file_name().is_some_and(|name| name == unit)
-        || path.parent().and_then(Path::file_name).is_some_and(|name| *name == *drop_ins)
+    let template = unit.split_once('@').and_then(|(name, instance)| {
+        let (_, kind) = instance.rsplit_once('.')?;
+        Some(format!("{name}@.{kind}"))
+    });
+    [Some(unit), template.as_deref()].into_iter().flatten().any(|unit| {
+        let drop_ins = format!("{unit}.d");
+        path.file_name().is_some_and(|name| name == unit)
+            || path.parent().and_then(Path::file_name).is_some_and(|name| *name == *drop_ins)
+    })
 }
 
 /// The steps that are about something, the latest first; those that have not run come last.
@@ -237,10 +246,22 @@ fn named(subject: &Subject, documents: &Documents) -> Vec<Named> {
     named
 }
 
+/// The keys of steps and modules of cloud-configs whose effects are on users.
+const OF_ACCOUNTS: [&str; 8] = [
+    "users",
+    "authorized_keys",
+    "ensure_entities",
+    "delete_entities",
+    "users_groups",
+    "set_passwords",
+    "ssh",
+    "ssh_import_id",
+];
+
 impl EffectReport {
     /// Whether it is what steps about users do: to their databases, and below their homes.
     fn is_of_accounts(&self) -> bool {
-        ["users", "authorized_keys", "users_groups"].contains(&self.plugin.as_str())
+        OF_ACCOUNTS.contains(&self.plugin.as_str())
     }
 }
 
@@ -377,17 +398,65 @@ mod tests {
         assert!(!is_of(&["user", "root"], "write", "/root"));
     }
 
+    fn lines(words: &[&str], documents: &Documents) -> Vec<u32> {
+        let touches = touches(&subject(words).unwrap(), &[], documents);
+        let mut lines: Vec<u32> = touches.into_iter().map(|touch| touch.line).collect();
+        lines.sort_unstable();
+        lines
+    }
+
     #[test]
     fn users_are_found_in_all_keys_that_name_them() {
-        let text = "#cloud-config\nusers: [{name: alice}]\nstages:\n  boot:\n  - authorized_keys: {alice: [x]}\n  - users: {bob: {}}\n";
+        let text = "\
+#cloud-config
+users: [{name: alice}]
+groups: [{wheel: [carol]}]
+password: secret
+chpasswd: {list: ['dave:secret']}
+ssh_authorized_keys: [ssh-ed25519 x]
+stages:
+  boot:
+  - authorized_keys: {alice: [x]}
+  - users: {bob: {}}
+  - ensure_entities: [{entity: 'kind: group, group_name: docker'}]
+  - ensure_entities:
+    - entity: |
+        kind: group
+        group_name: docker
+        users: bob, carol
+  - delete_entities:
+    - entity: |
+        kind: user
+        username: dave
+";
         let documents = Documents::of_text(text, &Origin::new("a.yaml"));
-        let lines = |name: &str| -> Vec<(u32, String)> {
-            let touches = touches(&subject(&["user", name]).unwrap(), &[], &documents);
-            touches.into_iter().map(|touch| (touch.line, touch.stage)).collect()
-        };
-        let boot = || "boot".to_owned();
-        assert_eq!(lines("bob"), [(6, boot())]);
-        assert!(lines("alice").contains(&(5, boot())) && lines("alice").len() == 2, "{:?}", lines("alice"));
-        assert!(lines("nobody").is_empty());
+        let of = |name: &str| lines(&["user", name], &documents);
+        assert_eq!(of("bob"), [10, 12]);
+        assert_eq!(of("carol"), [2, 12]);
+        // Described, with a password, and let in.
+        assert_eq!(of("alice"), [2, 4, 6, 9]);
+        assert_eq!(of("dave"), [4, 17]);
+        assert_eq!(of("root"), [6]);
+        assert!(of("nobody").is_empty());
+    }
+
+    #[test]
+    fn units_are_found_in_all_keys_that_name_them() {
+        let text = "\
+stages:
+  boot:
+  - systemctl: {enable: [a], mask: [b.timer]}
+  - systemctl: {overrides: [{service: a, content: '[Service]'}]}
+  - systemctl: {start: [c@1]}
+  - files: [{path: /etc/systemd/system/a.service, content: x}]
+  - files: [{path: /etc/systemd/system/c@.service, content: x}]
+  - timesyncd: {NTP: x}
+";
+        let documents = Documents::of_text(text, &Origin::new("a.yaml"));
+        let of = |name: &str| lines(&["unit", name], &documents);
+        assert_eq!(of("a"), [3, 4, 6]);
+        assert_eq!(of("b.timer"), [3]);
+        assert_eq!(of("c@1"), [5, 7]);
+        assert_eq!(of("systemd-timesyncd"), [8]);
     }
 }

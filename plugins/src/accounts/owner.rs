@@ -150,7 +150,7 @@ wheel:x:10:alice
         let machine = Machine::new("");
         let sys = machine.system(Mode::Apply);
         assert_eq!(requested(&sys, None, None, None).unwrap(), None);
-        assert_eq!(requested(&sys, Some(5), None, None).unwrap(), Some(Owner { uid: 5, gid: 0 }));
-        assert_eq!(requested(&sys, None, Some(6), None).unwrap(), Some(Owner { uid: 0, gid: 6 }));
+        assert_eq!(requested(&sys, Some(Number(5)), None, None).unwrap(), Some(Owner { uid: 5, gid: 0 }));
+        assert_eq!(requested(&sys, None, Some(Number(6)), None).unwrap(), Some(Owner { uid: 0, gid: 6 }));
     }
 }

@@ -156,6 +156,23 @@ impl<'a> Recipients<'a> {
     }
 }
 
+/// The same as [`Recipients::first`] as far as the document tells; nothing where the image decides.
+pub(super) fn first_described<'a>(users: &'a Users, user: &'a DefaultUser) -> Option<&'a str> {
+    let default = user.0.as_deref().and_then(Account::known_as);
+    let listed = || {
+        let first = users.0.iter().map(|user| match user {
+            Listed::User(account) => account.known_as(),
+            Listed::Default(_) => None,
+        });
+        if users.0.iter().any(|user| matches!(user, Listed::Default(_))) {
+            None
+        } else {
+            first.flatten().next()
+        }
+    };
+    default.or_else(listed)
+}
+
 /// The default user that cloud-init would make on this image.
 pub(super) fn of_image(sys: &System) -> Result<Option<Account>> {
     let Some(content) = sys.read(CLOUD_CFG)? else { return Ok(None) };

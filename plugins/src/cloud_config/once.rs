@@ -194,8 +194,12 @@ impl Instance for Recorded {
         self.plugin.replaces()
     }
 
-    fn accounts(&self) -> Vec<&str> {
+    fn accounts(&self) -> Vec<String> {
         self.plugin.accounts()
+    }
+
+    fn units(&self) -> Vec<String> {
+        self.plugin.units()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

@@ -44,7 +44,7 @@
 //! is read, else in `/etc/ssh/sshd_config`; an sshd that runs is told.
 
 use super::apart::{Apart, Unreported};
-use super::listed::{DefaultUser, Recipients, Users};
+use super::listed::{DefaultUser, Recipients, Users, first_described};
 use super::sshd_config;
 use crate::accounts::password::Password;
 use crate::accounts::set_passwords::{NewPassword, set_passwords};
@@ -151,6 +151,13 @@ impl Plugin for SetPasswords {
                 findings.error(entry.form.span, "the type of a password is `hash` or `text`");
             }
         }
+    }
+
+    fn accounts(&self) -> Vec<String> {
+        let listed = self.chpasswd.list.0.iter().map(|(_, user, _)| user.clone());
+        let listed = listed.chain(self.chpasswd.users.iter().map(|entry| entry.name.value.clone()));
+        let first = first_described(&self.users, &self.user).filter(|_| !self.password.value.is_empty());
+        listed.chain(first.map(str::to_owned)).collect()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

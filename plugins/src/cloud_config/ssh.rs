@@ -41,7 +41,7 @@
 
 use super::account::Keys;
 use super::apart::{Apart, Unreported};
-use super::listed::{DefaultUser, Recipients, Users};
+use super::listed::{DefaultUser, Recipients, Users, first_described};
 use crate::accounts;
 use crate::accounts::authorized_keys::{install_with_options, is_remote};
 use crate::system::File;
@@ -87,6 +87,13 @@ impl Plugin for Ssh {
         if self.disable_root_opts.contains(char::is_control) {
             findings.error(None, "`disable_root_opts` holds a line break");
         }
+    }
+
+    fn accounts(&self) -> Vec<String> {
+        if self.ssh_authorized_keys.0.is_empty() {
+            return Vec::new();
+        }
+        first_described(&self.users, &self.user).into_iter().chain(["root"]).map(str::to_owned).collect()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

@@ -27,7 +27,7 @@
 
 use super::account::Keys;
 use super::apart::{Apart, Unreported};
-use super::listed::{DefaultUser, Recipients, Users};
+use super::listed::{DefaultUser, Listed, Recipients, Users, first_described};
 use super::ssh::{RootLogin, let_in};
 use crate::accounts;
 use crate::accounts::authorized_keys::{import, install, is_remote};
@@ -55,6 +55,16 @@ record! {
 
 impl Plugin for SshImportId {
     const KEY: &'static str = "ssh_import_id";
+
+    fn accounts(&self) -> Vec<String> {
+        let first = first_described(&self.users, &self.user).or(Some("root"));
+        let first = first.filter(|_| !self.ssh_import_id.0.is_empty());
+        let listed = self.users.0.iter().filter_map(|listed| match listed {
+            Listed::User(account) if !account.ssh_import_id.0.is_empty() => account.known_as(),
+            _ => None,
+        });
+        first.into_iter().chain(listed).map(str::to_owned).collect()
+    }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         let recipients = Recipients::of(&self.users, &self.user, sys)?;

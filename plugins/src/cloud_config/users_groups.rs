@@ -129,8 +129,10 @@ impl Plugin for UsersGroups {
         self.described().for_each(|account| account.check(findings));
     }
 
-    fn accounts(&self) -> Vec<&str> {
-        self.described().filter_map(|account| account.name.as_ref()).map(|name| name.as_str()).collect()
+    fn accounts(&self) -> Vec<String> {
+        let described = self.described().filter_map(Account::known_as);
+        let members = self.groups.0.iter().flat_map(|(_, members)| members.iter());
+        described.chain(members).map(str::to_owned).collect()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

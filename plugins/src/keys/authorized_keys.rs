@@ -47,8 +47,8 @@ impl Decode for AuthorizedKeys {
 impl Plugin for AuthorizedKeys {
     const KEY: &'static str = "authorized_keys";
 
-    fn accounts(&self) -> Vec<&str> {
-        self.0.0.iter().map(|(name, _)| name.as_str()).collect()
+    fn accounts(&self) -> Vec<String> {
+        self.0.0.iter().map(|(name, _)| name.value.clone()).collect()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {

@@ -55,6 +55,10 @@ impl Plugin for DeleteEntities {
         self.0.iter().for_each(|item| item.check(findings));
     }
 
+    fn accounts(&self) -> Vec<String> {
+        self.0.iter().flat_map(Item::accounts).collect()
+    }
+
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         for item in &self.0 {
             let Some(entity) = item.read(cx) else { continue };

@@ -78,6 +78,10 @@ impl Plugin for EnsureEntities {
         self.0.iter().for_each(|item| item.check(findings));
     }
 
+    fn accounts(&self) -> Vec<String> {
+        self.0.iter().flat_map(Item::accounts).collect()
+    }
+
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         let mut reported = BTreeSet::new();
         for item in &self.0 {

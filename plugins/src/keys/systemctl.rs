@@ -191,6 +191,14 @@ impl Plugin for Systemctl {
         }
     }
 
+    fn units(&self) -> Vec<String> {
+        let lists =
+            [&self.unmask, &self.disable, &self.mask, &self.stop, &self.start, &self.restart, &self.reload];
+        let overridden = self.overrides.iter().map(|item| item.service.name());
+        let named = lists.into_iter().flatten().map(Unit::name);
+        overridden.chain(named).chain(self.enable.iter().map(Enable::name)).map(str::to_owned).collect()
+    }
+
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         let mut changed = false;
         for item in &self.overrides {

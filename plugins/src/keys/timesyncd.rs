@@ -66,6 +66,10 @@ impl Plugin for Timesyncd {
         }
     }
 
+    fn units(&self) -> Vec<String> {
+        vec![time_sync::UNIT.to_owned()]
+    }
+
     fn apply(&self, _cx: &Context, sys: &System) -> Result<()> {
         if self.0.is_empty() {
             return Ok(());

@@ -135,8 +135,8 @@ impl Plugin for Users {
         }
     }
 
-    fn accounts(&self) -> Vec<&str> {
-        self.0.0.iter().map(|(name, _)| name.as_str()).collect()
+    fn accounts(&self) -> Vec<String> {
+        self.0.0.iter().map(|(name, _)| name.value.clone()).collect()
     }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
