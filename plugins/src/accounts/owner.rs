@@ -91,7 +91,7 @@ fn valid(id: u32) -> Result<u32> {
 
 #[cfg(test)]
 mod tests {
-    use super::{requested, resolve};
+    use super::{Number, requested, resolve};
     use crate::system::{Mode, Owner};
     use crate::testing::Machine;
 
