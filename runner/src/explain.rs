@@ -3,7 +3,7 @@
 //! The reports know what was done; the documents, which steps are about it, and did nothing or have not run.
 
 use crate::report::boots::{Boot, Place};
-use crate::report::{EffectReport, Outcome, Report};
+use crate::report::{EffectReport, Outcome, Report, StepReport};
 use crate::stage::Documents;
 use cosette_plugins::Action;
 use cosette_plugins::step::Step;
@@ -80,6 +80,13 @@ struct Named {
     name: Option<String>,
 }
 
+impl Named {
+    /// Whether a step stood in the same stage of the same document.
+    fn is_like(&self, step: &StepReport) -> bool {
+        (&self.document, &self.stage) == (&step.document, &step.stage)
+    }
+}
+
 impl Subject {
     /// Reads what was asked for: `PATH`, `user NAME` or `unit NAME`. A relative path is one of the directory.
     pub fn parse(words: &[String], directory: &Path) -> Result<Self, String> {
@@ -152,15 +159,34 @@ fn is_path_of_unit(path: &str, unit: &str) -> bool {
 /// The steps that are about something, the latest first; those that have not run come last.
 pub fn touches(subject: &Subject, reports: &[Report], documents: &Documents) -> Vec<Touch> {
     let mut named = named(subject, documents);
+    let mut touches = touched(subject, reports, |step| {
+        let count = named.len();
+        named.retain(|named| !(named.is_like(step) && named.line == step.line));
+        named.len() < count
+    });
+    touches.extend(named.into_iter().map(|Named { document, line, stage, name }| Touch {
+        stage,
+        document,
+        line,
+        name,
+        outcome: None,
+        reason: None,
+        started: None,
+        effects: Vec::new(),
+    }));
+    touches
+}
+
+/// The steps of reports that did something to it, or are about it by their text, the latest first.
+fn touched(
+    subject: &Subject,
+    reports: &[Report],
+    mut is_named: impl FnMut(&StepReport) -> bool,
+) -> Vec<Touch> {
     let mut touches = Vec::new();
     for report in reports.iter().rev() {
         for step in report.steps.iter().rev() {
-            let place = |named: &Named| {
-                (named.document.as_str(), named.line, named.stage.as_str())
-                    == (step.document.as_str(), step.line, step.stage.as_str())
-            };
-            let is_named = named.iter().any(place);
-            named.retain(|named| !place(named));
+            let is_named = is_named(step);
             let is_account = is_named && matches!(subject, Subject::User(_));
             let effects = step
                 .effects
@@ -181,27 +207,31 @@ pub fn touches(subject: &Subject, reports: &[Report], documents: &Documents) -> 
             }
         }
     }
-    touches.extend(named.into_iter().map(|Named { document, line, stage, name }| Touch {
-        stage,
-        document,
-        line,
-        name,
-        outcome: None,
-        reason: None,
-        started: None,
-        effects: Vec::new(),
-    }));
     touches
 }
 
-/// What boots did to something, each by itself. Which steps are about a user, only the documents of today tell.
+/// What an earlier boot did to something. Which steps are about a user, only the documents of today tell, where a step with a
+/// name may stand on another line by now.
+pub fn touches_then(subject: &Subject, reports: &[Report], documents: &Documents) -> Vec<Touch> {
+    touched_then(subject, reports, &named(subject, documents))
+}
+
+fn touched_then(subject: &Subject, reports: &[Report], named: &[Named]) -> Vec<Touch> {
+    touched(subject, reports, |step| {
+        let has_moved = |named: &Named| named.name.is_some() && named.name == step.name;
+        named.iter().any(|named| named.is_like(step) && (named.line == step.line || has_moved(named)))
+    })
+}
+
+/// What boots before this one did to something, each by itself: the steps that did anything.
 pub fn in_boots(subject: &Subject, boots: Vec<Boot>, documents: &Documents) -> Vec<OfBoot> {
-    let touched = |Boot { place, reports, .. }| {
-        let mut steps = touches(subject, &reports, documents);
+    let named = named(subject, documents);
+    let of_boot = |Boot { place, reports, .. }| {
+        let mut steps = touched_then(subject, &reports, &named);
         steps.retain(|touch| !touch.effects.is_empty());
         OfBoot { boot: place, steps }
     };
-    boots.into_iter().map(touched).collect()
+    boots.into_iter().map(of_boot).collect()
 }
 
 /// Puts boots that did the same, one after the other, together.

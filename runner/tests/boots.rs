@@ -161,6 +161,33 @@ ended with 1
 }
 
 #[test]
+fn a_user_is_known_in_the_boots_before_though_the_document_has_more_lines_now() {
+    let Some(out) = shell(
+        r#"
+people() { printf 'root:x:0:0:root:/root:/bin/sh\n' >etc/passwd; printf 'root:x:0:\n' >etc/group; printf 'root:*::0:::::\n' >etc/shadow; }
+printf 'stages:\n  boot:\n  - name: Alice\n    users: {alice: {}}\n' >oem/a.yaml
+boot 1; people; machine -q run boot >/dev/null
+sed -i '1i# A line more.' oem/a.yaml
+boot 2; rm -r home; people; machine -q run boot >/dev/null
+machine explain user alice | grep -v '^   '; machine explain user alice -b -1 | grep -v '^   '
+machine explain user bob || :
+"#,
+    ) else {
+        return;
+    };
+    let expected = "user alice was last changed by
+Alice /oem/a.yaml:4 (stage boot)
+
+The same since boot -1 (…).
+In boot -1 (…):
+user alice was last changed by
+Alice /oem/a.yaml:3 (stage boot)
+No step touched user bob in this boot.
+";
+    assert_eq!(without_times(&out), expected, "{out}");
+}
+
+#[test]
 fn as_json_they_have_the_boot_they_are_of() {
     let Some(out) = shell(
         r#"

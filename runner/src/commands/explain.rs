@@ -2,7 +2,7 @@
 
 use super::{Machine, print_json, sources, status_of, warn, wrong_usage};
 use crate::command_line::{Explain, Options};
-use crate::explain::{OfBoot, Same, Subject, Touch, in_boots, is_there, together, touches};
+use crate::explain::{OfBoot, Same, Subject, Touch, in_boots, is_there, together, touches, touches_then};
 use crate::report::boots::{self, Boot};
 use crate::report::{Outcome, Report, Terminal};
 use crate::source::{DEFAULT_DIRECTORIES, Place, defaults};
@@ -87,9 +87,7 @@ fn by_reports(
     }
     let Boot { place, reports, .. } = boot;
     if place.offset != 0 {
-        let mut steps = touches(subject, &reports, documents);
-        // What documents have that did not run then is of today.
-        steps.retain(|touch| touch.outcome.is_some());
+        let steps = touches_then(subject, &reports, documents);
         return Ok(Explanation::of_reports(subject, place, steps, Vec::new()));
     }
     let earlier = if which.is_none() { earlier(sys) } else { Vec::new() };
