@@ -6,12 +6,12 @@
     reason = "the tests make disks and run the binary"
 )]
 
-use cosette_plugins::testing::{LoopDisk, has_programs, run};
+use cosette_plugins::testing::{LoopDisk, has_programs, own_mounts, run};
 use std::fs::File;
+use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PROGRAMS: [&str; 9] = [
     "blkdiscard",
@@ -31,14 +31,10 @@ mod killed;
 /// Of a block device: only if nobody else uses it.
 const O_EXCL: i32 = nix::fcntl::OFlag::O_EXCL.bits();
 
-/// A machine runs one operation at a time.
-static ONE: Mutex<()> = Mutex::new(());
-
-/// A disk, and the tree of a system without a kernel.
+/// A disk of a machine of its own, and the tree of a system without a kernel.
 struct Scratch {
     disk: LoopDisk,
     directory: tempfile::TempDir,
-    _one: MutexGuard<'static, ()>,
 }
 
 impl Scratch {
@@ -47,6 +43,10 @@ impl Scratch {
             return None;
         }
         let disk = LoopDisk::new(1024, &PROGRAMS)?;
+        // A machine runs one operation at a time, for which it has a lock.
+        own_mounts();
+        std::fs::create_dir_all("/run/cosette").unwrap();
+        run("mount", &["-t", "tmpfs", "tmpfs", "/run/cosette"]);
         let directory = tempfile::tempdir().unwrap();
         let tree = directory.path().join("tree");
         for path in ["etc", "usr/lib/grub", "boot", "system/oem"] {
@@ -64,8 +64,7 @@ impl Scratch {
         let hooks =
             "stages:\n  after-install-chroot:\n  - files:\n    - {path: /etc/of-hook, content: hooked}\n";
         std::fs::write(directory.path().join("oem.yaml"), hooks).unwrap();
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Self { disk, directory, _one: one })
+        Some(Self { disk, directory })
     }
 
     fn install(&self, arguments: &[&str]) -> Output {
@@ -111,9 +110,16 @@ impl Scratch {
         errors
     }
 
+    /// The first bytes of the disk.
+    fn first(&self, bytes: usize) -> Vec<u8> {
+        let mut first = vec![0; bytes];
+        File::open(self.disk.file()).unwrap().read_exact(&mut first).unwrap();
+        first
+    }
+
     /// That nothing of the disk is mounted or open any more.
     fn is_free(&self) {
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
+        let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
         assert!(!mounts.contains(self.disk.path()) && !mounts.contains("/run/cosette/install"), "{mounts}");
         // The mounts of a process that was killed go away after it.
         let is_free = || File::options().read(true).custom_flags(O_EXCL).open(self.disk.path()).is_ok();
@@ -150,7 +156,7 @@ fn a_disk_gets_a_system_and_is_not_taken_from_it() {
         };
     }
     // The first sector is that of GRUB, with the table.
-    let first = std::fs::read(scratch.disk.file()).unwrap();
+    let first = scratch.first(512);
     assert!(
         first[0x5c..0x64] == 2048_u64.to_le_bytes()
             && first[0x180..0x190].windows(4).any(|part| part == b"GRUB")

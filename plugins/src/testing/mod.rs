@@ -28,7 +28,7 @@ pub use disk::{FakeDisk, Operation, PartitionCall, mend_gpt, probe_disk, reread_
 pub use example::{check_example, documentation};
 pub use host::FakeHost;
 pub use json::json;
-pub use loop_disk::{LoopDisk, Mounted, has_programs, run};
+pub use loop_disk::{LoopDisk, Mounted, has_programs, own_mounts, run};
 pub use machine::{Machine, Outcome, apply_to};
 pub use registry::Registry;
 pub use server::{Answer, Received, Server};

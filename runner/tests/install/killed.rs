@@ -49,8 +49,8 @@ fn is_complete(scratch: &Scratch) {
 
 /// Whether a BIOS and whether EFI would start it.
 fn starts(scratch: &Scratch) -> (bool, bool) {
-    let disk = std::fs::read(scratch.disk.file()).unwrap();
     let efi = 2 << 20;
+    let disk = scratch.first(efi + 512);
     (disk[..0x100].iter().any(|byte| *byte != 0), disk[efi + 510..efi + 512] == [0x55, 0xaa])
 }
 

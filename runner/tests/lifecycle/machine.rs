@@ -1,12 +1,9 @@
 //! A machine: a disk with partitions, and a view of this machine's files in which it is booted.
 
-use cosette_plugins::testing::{LayoutBuilder, LoopDisk, TarBuilder, TarEntry, run};
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use cosette_plugins::testing::{LayoutBuilder, LoopDisk, TarBuilder, TarEntry, own_mounts, run};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 const PROGRAMS: [&str; 6] = ["sfdisk", "partx", "mkfs.ext4", "nsenter", "unshare", "blkid"];
 
@@ -34,9 +31,6 @@ echo booted
 exec sleep 1000
 ";
 
-/// One machine at a time: each looks whether anything of its own is left among all mounts and loop devices.
-static ONE: Mutex<()> = Mutex::new(());
-
 /// A machine, booted or not.
 pub(crate) struct Machine {
     pub(crate) disk: LoopDisk,
@@ -45,7 +39,6 @@ pub(crate) struct Machine {
     booted: Option<Child>,
     /// The partition of the booted system.
     holder: u32,
-    _one: MutexGuard<'static, ()>,
 }
 
 impl Machine {
@@ -60,12 +53,9 @@ impl Machine {
             eprintln!("SKIPPED: the life of a machine: not root");
             return None;
         }
-        let one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
         // The table and its copy take a part of a mebibyte each.
         let disk = LoopDisk::new(mebibytes.iter().sum::<u64>() + 2, &PROGRAMS)?;
-        // Its mounts are those of this test alone: a process that makes a namespace meanwhile would keep them in use.
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>).unwrap();
+        own_mounts();
         let names = ["oem", "state", "recovery", "persistent"];
         let lines = names.iter().zip(mebibytes).map(|(name, size)| format!("size={size}MiB, name={name}\n"));
         let sizes: String = lines.collect();
@@ -84,7 +74,7 @@ impl Machine {
             run("mkfs.ext4", &["-q", "-b", "4096", "-m", "0", "-L", label, &disk.partition(number)]);
         }
         let (layouts, view) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let mut machine = Self { disk, layouts, view, booted: None, holder: STATE, _one: one };
+        let mut machine = Self { disk, layouts, view, booted: None, holder: STATE };
         machine.boot("active");
         Some(machine)
     }
