@@ -125,9 +125,12 @@ fn what_others_put_there_stays_and_is_named() {
     image.put("usr/bin/yip", "the real one");
     std::fs::create_dir_all(image.at("etc/systemd/system")).unwrap();
     symlink("/dev/null", image.at("etc/systemd/system/cos-setup-network.service")).unwrap();
+    image.put("usr/share/man/man1/cosette-run.1.gz", "that of the package");
     let (status, report) = image.init(&["--without", "dracut,initramfs"]);
     assert_eq!(status, 1, "a masked unit cannot be enabled");
     assert_eq!(image.text("system/oem/03_branding.yaml"), "name: mine\n");
+    let pages = ["cosette-run.1", "cosette.1"].map(|page| image.at("usr/share/man/man1").join(page).exists());
+    assert_eq!(pages, [false, true]);
     assert_eq!(image.text("usr/bin/yip"), "the real one");
     assert!(!image.at("usr/lib/dracut").exists());
     let warnings = said(&report, "warnings");

@@ -76,7 +76,13 @@ impl Part {
                 Ok(())
             }
             Self::Manual => {
-                write_all(sys, MANUAL, findings);
+                for page in MANUAL {
+                    // A package of a distribution brings it compressed.
+                    let compressed = findings.attempt(sys.exists(format!("{}.gz", page.path)));
+                    if compressed == Some(false) {
+                        write_all(sys, std::slice::from_ref(page), findings);
+                    }
+                }
                 write_all(sys, COMPLETIONS, findings);
                 Ok(())
             }
