@@ -6,7 +6,7 @@ use cosette_plugins::conditions::Verdict;
 use cosette_plugins::facts::Facts;
 use cosette_plugins::system::{Interrupted, NoChroot, NoProgram, stop_requested};
 use cosette_plugins::{Context, System};
-use cosette_schema::Findings;
+use cosette_schema::{Findings, distinct};
 use std::fmt;
 use std::path::Path;
 use std::time::Instant;
@@ -120,8 +120,11 @@ fn finish(planned: &Planned, cx: Context, mut report: StepReport) -> StepReport 
     if report.outcome == Outcome::Applied && cx.is_left_to_a_run() {
         report.outcome = Outcome::Unknown;
     }
-    report.add_findings(&planned.step.findings);
-    report.add_findings(&cx.into_findings());
+    // What was wrong by the text alone may have been found again.
+    let mut findings = planned.step.findings.clone();
+    findings.extend(cx.into_findings());
+    distinct(&mut findings);
+    report.add_findings(&findings);
     report
 }
 

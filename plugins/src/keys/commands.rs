@@ -18,7 +18,7 @@
 
 use crate::command_output::{ending, excerpt};
 use crate::system::{Command, Interrupted, NoChroot, NoProgram, Output};
-use crate::{Context, Plugin, System};
+use crate::{Context, Plugin, System, template};
 use anyhow::{Result, bail};
 use cosette_schema::yaml::Node;
 use cosette_schema::{Decode, Findings, Shape, Text};
@@ -38,6 +38,15 @@ impl Decode for Commands {
 
 impl Plugin for Commands {
     const KEY: &'static str = "commands";
+
+    fn check(&self, findings: &mut Findings) {
+        for text in &self.0 {
+            if let Err(error) = template::check(text.as_str()) {
+                let place = text.locate(error.line, error.column);
+                findings.warn(place, format!("the template is kept as it is: {}", error.message));
+            }
+        }
+    }
 
     fn apply(&self, cx: &Context, sys: &System) -> Result<()> {
         for (index, text) in self.0.iter().enumerate() {

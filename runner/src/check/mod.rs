@@ -1,6 +1,7 @@
 //! What is wrong with documents: each by itself, the steps of every stage, and all of them together.
 
 mod github;
+mod idle;
 mod overwritten;
 mod sarif;
 mod stage_names;
@@ -32,6 +33,7 @@ impl Checked {
         let Documents { documents, mut findings, texts, .. } = documents;
         let number = documents.len();
         findings.extend(stage_names::unknown(&documents));
+        findings.extend(idle::stages(&documents));
         let mut plans: Vec<(String, Plan)> = Vec::new();
         for stage in stages {
             let plan = plan(&stage, documents.clone());
@@ -40,6 +42,7 @@ impl Checked {
         findings.extend(overwritten::notes(&plans));
         let mut steps = 0;
         for (_, plan) in plans {
+            findings.extend(idle::steps(&plan));
             findings.extend(plan.findings);
             steps += plan.steps.len();
             for planned in plan.steps {
@@ -84,6 +87,21 @@ mod tests {
             format!("{}:{} [{}] {}", finding.origin, place(finding), finding.rule.id(), finding.message)
         };
         Checked::of(all).findings.iter().map(shown).collect()
+    }
+
+    #[test]
+    fn what_does_nothing_is_noted_and_a_template_that_cannot_be_read_is_told() {
+        let text = "stages:\n  boot: []\n  network:\n  - name: idle\n  - name: slip\n    comands: [x]\n  - commands: ['echo {{ .Values.x }']\n";
+        let found = found(&[text]);
+        assert_eq!(
+            found,
+            [
+                "a.yaml:2 [doubtful] the stage `boot` has no steps",
+                "a.yaml:4 [doubtful] this step does nothing",
+                "a.yaml:6 [unknown-key] unknown key `comands`",
+                "a.yaml:7 [doubtful] the template is kept as it is: unexpected `}` in an action",
+            ]
+        );
     }
 
     /// A document with one step that writes /f.
