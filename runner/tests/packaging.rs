@@ -103,3 +103,19 @@ fn shells_take_the_completions_and_complete_commands_and_options() {
     assert_eq!(replies(output), "explain\n");
     assert_eq!(replies(complete("cosette check --format s").unwrap()), "sarif\n");
 }
+
+#[test]
+fn every_recipe_of_a_package_has_the_version_of_the_program() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        ("cosette.spec", format!("Version:        {version}")),
+        ("debian/changelog", format!("cosette ({version}-1) ")),
+        ("Containerfile", format!("/cosette:{version} ")),
+        ("../docs/packages.md", format!("cosette_{version}-1_amd64.deb")),
+        ("../docs/packages.md", format!("cosette-{version}-1.x86_64.rpm")),
+        ("../docs/packages.md", format!("/cosette:{version} ")),
+    ] {
+        let text = fs::read_to_string(directory().join(file)).unwrap();
+        assert!(text.contains(&line), "`{line}` is missing in {file}");
+    }
+}
