@@ -175,15 +175,15 @@ impl Item {
         if self.is_template() {
             return Vec::new();
         }
-        let names = |lists: [&Option<String>; 2]| {
-            let names = lists.into_iter().flatten().flat_map(|list| list.split(','));
+        let names = |lists: &[&Option<String>]| {
+            let names = lists.iter().copied().flatten().flat_map(|list| list.split(','));
             names.map(|name| name.trim().to_owned()).collect()
         };
         match self.parse(self.entity.as_str(), Origin::new("")).0 {
             Some(Entity::User(user)) => vec![user.username.value],
             Some(Entity::Shadow(shadow)) => vec![shadow.username.value],
-            Some(Entity::Group(group)) => names([&group.users, &None]),
-            Some(Entity::Gshadow(group)) => names([&group.administrators, &group.members]),
+            Some(Entity::Group(group)) => names(&[&group.users]),
+            Some(Entity::Gshadow(group)) => names(&[&group.administrators, &group.members]),
             None => Vec::new(),
         }
     }
